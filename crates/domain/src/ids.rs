@@ -1,0 +1,44 @@
+//! Identifiers, one newtype a concept, so that an account's id cannot be passed where a message's is meant.
+
+use std::{fmt, num::ParseIntError, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIntError;
+            fn from_str(text: &str) -> Result<Self, ParseIntError> {
+                text.trim().parse().map(Self)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// One IMAP or POP3 mailbox on one server.
+    AccountId,
+    /// A registered user name and secret.
+    CredentialId,
+    /// A registered way to reach a network.
+    ConnectorId,
+    /// One collected message.
+    MessageId,
+    /// Somebody who signs in.
+    UserId,
+    /// The record of one check.
+    CheckRunId,
+    /// One line of the audit log.
+    AuditId,
+}

@@ -1,0 +1,18 @@
+//! Types and rules of Posthorn: accounts, credentials, connectors, filters, pages, permissions, check runs, messages.
+//!
+//! **Invariant:** nothing here does I/O or knows of a framework; the crate compiles to WebAssembly, so that the browser and
+//! the server run the same rules from one piece of code.
+
+pub mod account;
+pub mod actor;
+pub mod audit;
+pub mod check;
+pub mod connector;
+pub mod credential;
+pub mod ids;
+pub mod message;
+pub mod page;
+pub mod problem;
+pub mod query;
+pub mod text;
+pub mod time;

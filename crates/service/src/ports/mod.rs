@@ -1,0 +1,23 @@
+//! What `service` needs from others: stores, mail servers, a reader of messages, a checker, a clock.
+//!
+//! Every port is an object-safe trait. **A store method is one transaction** and takes its audit entry as an argument; nobody
+//! holds a transaction open across ports.
+
+mod mail;
+mod store;
+
+pub use mail::{
+    FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MessageReader, ReadError, ReadMessage, RemoteKey, StageLog, Visit,
+    ViaConnector,
+};
+pub use store::{
+    AccountStore, Arrival, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease,
+    LedgerStore, RemoteState, SealedSecret, Session, Store, StoreError, User, UserStore, Verdict,
+};
+
+use domain::time::Timestamp;
+
+/// Hands in the time, so that tests can hold it still.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
