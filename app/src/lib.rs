@@ -1,1 +1,7 @@
-//! To be written.
+//! What people see.
+#![recursion_limit = "256"]
+use leptos::prelude::*;
+#[component]
+pub fn App() -> impl IntoView {
+    view! { <main></main> }
+}

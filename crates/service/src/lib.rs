@@ -1,6 +1,85 @@
 //! The one door of Posthorn: every use case (authorise, check the rules, act, write the audit entry) and the ports it needs.
 //!
-//! **Invariant:** screens, REST, the command line and the background work all come through here; nothing else changes state.
+//! **Invariant:** screens, REST, the command line and the background work all come through here; nothing else changes state,
+//! so nothing escapes permission, rule or audit.
 
+mod accounts;
+mod audit;
+mod checks;
+mod connectors;
+mod credentials;
+mod error;
+mod messages;
 pub mod ports;
 pub mod secret;
+mod sign_in;
+pub mod vault;
+mod visit;
+
+use std::sync::Arc;
+
+pub use accounts::{Accounts, RESTORABLE_DAYS, Saved};
+pub use audit::Audit;
+pub use checks::{CheckTicket, Checker, Checks, StartError};
+pub use connectors::Connectors;
+pub use credentials::Credentials;
+pub use error::Error;
+pub use messages::Messages;
+pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
+pub use visit::open_visit;
+
+use crate::{
+    ports::{Clock, MessageReader, Store},
+    sign_in::Attempts,
+    vault::Vault,
+};
+
+/// What the use cases are made of. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+/// The implementations that meet their ports in `server`.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub vault: Arc<Vault>,
+    pub reader: Arc<dyn MessageReader>,
+    pub checker: Arc<dyn Checker>,
+    /// Opens the set-up page while there is no user.
+    pub set_up_code: secret::Secret,
+    pub attempts: Attempts,
+}
+
+impl Service {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts(&self.0)
+    }
+
+    pub fn credentials(&self) -> Credentials<'_> {
+        Credentials(&self.0)
+    }
+
+    pub fn connectors(&self) -> Connectors<'_> {
+        Connectors(&self.0)
+    }
+
+    pub fn sign_in(&self) -> SignIn<'_> {
+        SignIn(&self.0)
+    }
+
+    pub fn messages(&self) -> Messages<'_> {
+        Messages(&self.0)
+    }
+
+    pub fn checks(&self) -> Checks<'_> {
+        Checks(&self.0)
+    }
+
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(&self.0)
+    }
+}

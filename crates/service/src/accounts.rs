@@ -1,0 +1,207 @@
+//! The use cases of accounts: list, load, save under the rule of grants, remove, restore.
+
+use domain::{
+    account::{Account, AccountChoices, AccountDraft, AccountForm, AccountQuery, AccountRow, MessageCounts},
+    actor::{Actor, Permission},
+    audit::{AuditAction, AuditEntry},
+    ids::AccountId,
+    page::{Page, PageRequest},
+    problem::{Problem, Rule},
+    time::Timestamp,
+};
+
+use crate::{
+    Error, Parts,
+    audit::{entry, picture},
+    error::need,
+    ports::StoreError,
+};
+
+/// How long a removed account can be restored.
+pub const RESTORABLE_DAYS: u64 = 30;
+
+/// The use cases of accounts.
+pub struct Accounts<'a>(pub(crate) &'a Parts);
+
+/// What a save did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    pub id: AccountId,
+    pub version: i64,
+}
+
+impl Accounts<'_> {
+    pub async fn list(&self, actor: &Actor, query: &AccountQuery) -> Result<Page<AccountRow>, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.list_accounts(query).await?)
+    }
+
+    /// Whether there is any account at all, so that an empty report can say what to do first.
+    pub async fn any(&self, actor: &Actor) -> Result<bool, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.count_accounts(&domain::account::AccountFilter::default()).await? > 0)
+    }
+
+    /// Notes that the whole report leaves the house, as a print or as a file.
+    pub async fn begin_export(&self, actor: &Actor, query: &AccountQuery, format: &str) -> Result<u64, Error> {
+        need(actor, Permission::List)?;
+        let count = self.0.store.count_accounts(&query.filter).await?;
+        let subject = format!("accounts, {format}, {count} rows, {}", query.to_query_string());
+        let entry = entry(actor, self.0.clock.now(), AuditAction::ReportExported, subject);
+        self.0.store.add_audit(&[entry]).await?;
+        Ok(count)
+    }
+
+    /// A part of the whole report, for print and export.
+    pub async fn scan(
+        &self,
+        actor: &Actor,
+        query: &AccountQuery,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<AccountRow>, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.scan_accounts(query, offset, limit).await?)
+    }
+
+    pub async fn load(&self, actor: &Actor, id: AccountId) -> Result<Account, Error> {
+        need(actor, Permission::List)?;
+        let account = self.0.store.find_account(id).await?;
+        account.filter(|it| it.deleted_at.is_none()).ok_or(Error::NotFound)
+    }
+
+    /// Removed accounts that can still be restored.
+    pub async fn deleted(&self, actor: &Actor, page: PageRequest) -> Result<Page<Account>, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.list_deleted_accounts(page).await?)
+    }
+
+    pub async fn choices(&self, actor: &Actor) -> Result<AccountChoices, Error> {
+        need(actor, Permission::List)?;
+        Ok(AccountChoices {
+            credentials: self.0.store.credential_choices().await?,
+            connectors: self.0.store.connector_choices().await?,
+        })
+    }
+
+    pub async fn counts(&self, actor: &Actor, id: AccountId) -> Result<MessageCounts, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.count_messages(id).await?)
+    }
+
+    /// Adds an account (`id` is `None`) or changes one.
+    ///
+    /// A credential is only ever sent to a destination that it was granted for: a new account, another credential and a
+    /// changed destination need permission Action, and a changed destination must be confirmed by `grant_credential`.
+    pub async fn save(&self, actor: &Actor, id: Option<AccountId>, form: &AccountForm) -> Result<Saved, Error> {
+        need(actor, Permission::Write)?;
+        let draft = AccountDraft::try_from(form).map_err(Error::Invalid)?;
+        match id {
+            None => self.add(actor, &draft).await,
+            Some(id) => self.change(actor, id, form, &draft).await,
+        }
+    }
+
+    async fn add(&self, actor: &Actor, draft: &AccountDraft) -> Result<Saved, Error> {
+        need(actor, Permission::Action)?;
+        let now = self.0.clock.now();
+        let subject = format!("account \"{}\"", draft.name);
+        let entries = [
+            AuditEntry { after: picture(draft), ..entry(actor, now, AuditAction::AccountAdded, subject.clone()) },
+            grant(actor, now, &subject, draft),
+        ];
+        let id = self.0.store.add_account(draft, first_due(draft, now), &entries).await?;
+        Ok(Saved { id, version: 1 })
+    }
+
+    async fn change(
+        &self,
+        actor: &Actor,
+        id: AccountId,
+        form: &AccountForm,
+        draft: &AccountDraft,
+    ) -> Result<Saved, Error> {
+        let before = self.load(actor, id).await?;
+        if form.version.parse() != Ok(before.version) {
+            return Err(Error::Conflict);
+        }
+        let now = self.0.clock.now();
+        let subject = format!("account {id} \"{}\"", draft.name);
+        let mut entries = vec![AuditEntry {
+            before: picture(&before.draft),
+            after: picture(draft),
+            ..entry(actor, now, AuditAction::AccountChanged, subject.clone())
+        }];
+        let moves = draft.destination != before.draft.destination || draft.protocol != before.draft.protocol;
+        if moves || draft.credential_id != before.draft.credential_id {
+            need(actor, Permission::Action)?;
+            if moves && form.grant_credential != "yes" {
+                return Err(Error::Invalid(vec![Problem::new("credential_id", Rule::GrantNeeded)]));
+            }
+            entries.push(grant(actor, now, &subject, draft));
+        }
+        let version = self.0.store.change_account(id, before.version, draft, first_due(draft, now), &entries).await?;
+        Ok(Saved { id, version })
+    }
+
+    /// Hides the account for thirty days.
+    pub async fn remove(&self, actor: &Actor, id: AccountId, version: i64) -> Result<MessageCounts, Error> {
+        need(actor, Permission::Delete)?;
+        let before = self.load(actor, id).await?;
+        let now = self.0.clock.now();
+        let subject = format!("account {id} \"{}\"", before.draft.name);
+        let entry = AuditEntry {
+            before: picture(&before.draft),
+            ..entry(actor, now, AuditAction::AccountRemoved, subject)
+        };
+        let counts = self.0.store.count_messages(id).await?;
+        self.0.store.remove_account(id, version, now, &[entry]).await?;
+        Ok(counts)
+    }
+
+    pub async fn restore(&self, actor: &Actor, id: AccountId) -> Result<(), Error> {
+        need(actor, Permission::Delete)?;
+        let account = self.0.store.find_account(id).await?.ok_or(Error::NotFound)?;
+        if account.deleted_at.is_none() {
+            return Err(Error::NotFound);
+        }
+        let now = self.0.clock.now();
+        let subject = format!("account {id} \"{}\"", account.draft.name);
+        let entry = entry(actor, now, AuditAction::AccountRestored, subject);
+        self.0.store.restore_account(id, first_due(&account.draft, now), &[entry]).await?;
+        Ok(())
+    }
+
+    /// Asks for the deletion, on the server, of the messages that were collected while a copy was kept.
+    pub async fn delete_older(&self, actor: &Actor, id: AccountId) -> Result<u64, Error> {
+        need(actor, Permission::Delete)?;
+        need(actor, Permission::Action)?;
+        let account = self.load(actor, id).await?;
+        if account.draft.keep_copy {
+            return Err(Error::field("keep_copy", Rule::NotAnOption));
+        }
+        let now = self.0.clock.now();
+        let subject = format!("account {id} \"{}\"", account.draft.name);
+        let entry = entry(actor, now, AuditAction::OlderDeletionAsked, subject);
+        Ok(self.0.store.want_older_deleted(id, now, &[entry]).await?)
+    }
+}
+
+/// A new or changed account is checked soon, if it is checked at all.
+fn first_due(draft: &AccountDraft, now: Timestamp) -> Option<Timestamp> {
+    (draft.enabled && draft.automatic_check).then_some(now)
+}
+
+fn grant(actor: &Actor, now: Timestamp, subject: &str, draft: &AccountDraft) -> AuditEntry {
+    let subject = format!("credential {} for {subject}", draft.credential_id);
+    AuditEntry { after: picture(&draft.destination), ..entry(actor, now, AuditAction::CredentialGranted, subject) }
+}
+
+impl From<StoreError> for crate::checks::StartError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound,
+            _ => Self::Failed(Error::from(error)),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The use cases of checks: ask for one, follow it, look at the earlier ones.
+
+use async_trait::async_trait;
+use domain::{
+    actor::{Actor, Permission},
+    audit::AuditAction,
+    check::CheckRun,
+    ids::AccountId,
+    page::{Page, PageRequest},
+};
+use tokio::sync::watch;
+
+use crate::{Error, Parts, audit::entry, error::need};
+
+/// A running check. The receiver always holds its latest state; it closes when the check has finished.
+#[derive(Clone, Debug)]
+pub struct CheckTicket {
+    pub updates: watch::Receiver<CheckRun>,
+}
+
+impl CheckTicket {
+    /// The finished record.
+    pub async fn finished(mut self) -> CheckRun {
+        while self.updates.borrow_and_update().finished_at.is_none() {
+            if self.updates.changed().await.is_err() {
+                break;
+            }
+        }
+        self.updates.borrow().clone()
+    }
+}
+
+/// Why a check did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    #[error("there is no such account")]
+    NotFound,
+    /// A disabled account is never contacted.
+    #[error("the account is disabled")]
+    Disabled,
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Runs checks; implemented by `collect`.
+#[async_trait]
+pub trait Checker: Send + Sync {
+    /// Starts a check of the account, or joins the one that is running, here or in another instance.
+    async fn start(&self, account: AccountId) -> Result<CheckTicket, StartError>;
+}
+
+/// The use cases of checks.
+pub struct Checks<'a>(pub(crate) &'a Parts);
+
+impl Checks<'_> {
+    /// Runs a check now, or joins the running one.
+    pub async fn ask(&self, actor: &Actor, id: AccountId) -> Result<CheckTicket, Error> {
+        need(actor, Permission::Action)?;
+        let account = self.0.store.find_account(id).await?.filter(|it| it.deleted_at.is_none());
+        let account = account.ok_or(Error::NotFound)?;
+        let subject = format!("account {id} \"{}\"", account.draft.name);
+        let entry = entry(actor, self.0.clock.now(), AuditAction::CheckAsked, subject);
+        self.0.store.add_audit(&[entry]).await?;
+        self.0.checker.start(id).await.map_err(|it| match it {
+            StartError::NotFound => Error::NotFound,
+            StartError::Disabled => Error::field("enabled", domain::problem::Rule::NotAnOption),
+            StartError::Failed(error) => error,
+        })
+    }
+
+    pub async fn runs(&self, actor: &Actor, id: AccountId, page: PageRequest) -> Result<Page<CheckRun>, Error> {
+        need(actor, Permission::List)?;
+        self.0.store.find_account(id).await?.ok_or(Error::NotFound)?;
+        Ok(self.0.store.list_runs(id, page).await?)
+    }
+}

@@ -1,0 +1,107 @@
+//! The use cases of credentials. A secret travels inwards only: it is sealed here, and opened only for a check.
+
+use domain::{
+    account::UsedBy,
+    actor::{Actor, Permission},
+    audit::{AuditAction, AuditEntry},
+    credential::{Credential, CredentialForm, SecretInput},
+    ids::CredentialId,
+    page::{Page, PageRequest},
+};
+
+use crate::{
+    Error, Parts,
+    audit::{entry, picture},
+    error::need,
+    ports::{SealedSecret, StoreError},
+    secret::Secret,
+};
+
+/// The use cases of credentials.
+pub struct Credentials<'a>(pub(crate) &'a Parts);
+
+impl Credentials<'_> {
+    pub async fn list(&self, actor: &Actor, search: &str, page: PageRequest) -> Result<Page<Credential>, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.list_credentials(search, page).await?)
+    }
+
+    pub async fn load(&self, actor: &Actor, id: CredentialId) -> Result<Credential, Error> {
+        need(actor, Permission::List)?;
+        self.0.store.find_credential(id).await?.ok_or(Error::NotFound)
+    }
+
+    pub async fn used_by(&self, actor: &Actor, id: CredentialId) -> Result<UsedBy, Error> {
+        need(actor, Permission::List)?;
+        Ok(self.0.store.credential_used_by(id).await?)
+    }
+
+    /// Adds a credential (`id` is `None`) or changes one; an empty secret on a change keeps the stored one.
+    pub async fn save(
+        &self,
+        actor: &Actor,
+        id: Option<CredentialId>,
+        form: &CredentialForm,
+    ) -> Result<CredentialId, Error> {
+        need(actor, Permission::Write)?;
+        need(actor, Permission::Action)?;
+        // A new record has no version, whatever the form says: its secret is required.
+        let version = if id.is_some() { form.version.clone() } else { String::new() };
+        let form = CredentialForm { version, ..form.clone() };
+        let now = self.0.clock.now();
+        if let Some(id) = id {
+            let before = self.load(actor, id).await?;
+            if form.version.parse() != Ok(before.version) {
+                return Err(Error::Conflict);
+            }
+            let (draft, secret) = form.draft().map_err(Error::Invalid)?;
+            let secret = secret.map(|it| self.seal(id, it)).transpose()?;
+            let subject = format!("credential {id} \"{}\"", draft.name);
+            let mut after = CredentialForm { secret: SecretInput::default(), ..form };
+            if secret.is_some() {
+                after.secret = SecretInput("replaced".to_owned());
+            }
+            let entry = AuditEntry {
+                before: picture(&CredentialForm::of(&before)),
+                after: picture(&after),
+                ..entry(actor, now, AuditAction::CredentialChanged, subject)
+            };
+            self.0.store.change_credential(id, before.version, &draft, secret.as_ref(), &[entry]).await?;
+            return Ok(id);
+        }
+        let (draft, secret) = form.draft().map_err(Error::Invalid)?;
+        let id = self.0.store.next_credential_id().await?;
+        let secret = self.seal(id, secret.unwrap_or_default())?;
+        let subject = format!("credential {id} \"{}\"", draft.name);
+        let after = CredentialForm { secret: SecretInput::default(), ..form };
+        let entry =
+            AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
+        self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
+        Ok(id)
+    }
+
+    /// Refuses with what uses it while anything does.
+    pub async fn remove(&self, actor: &Actor, id: CredentialId, version: i64) -> Result<(), Error> {
+        need(actor, Permission::Delete)?;
+        let before = self.load(actor, id).await?;
+        let subject = format!("credential {id} \"{}\"", before.name);
+        let entry = AuditEntry {
+            before: picture(&CredentialForm::of(&before)),
+            ..entry(actor, self.0.clock.now(), AuditAction::CredentialRemoved, subject)
+        };
+        match self.0.store.remove_credential(id, version, &[entry]).await {
+            Err(StoreError::InUse) => Err(Error::InUse(self.0.store.credential_used_by(id).await?)),
+            other => Ok(other?),
+        }
+    }
+
+    fn seal(&self, id: CredentialId, secret: SecretInput) -> Result<SealedSecret, Error> {
+        let sealed = self.0.vault.seal(&bound_to(id), &Secret::new(secret.0));
+        sealed.map(SealedSecret).map_err(|it| Error::internal(&it))
+    }
+}
+
+/// What a credential's seal is bound to: the row it belongs to, so that rows cannot be swapped.
+pub(crate) fn bound_to(id: CredentialId) -> String {
+    format!("credentials/secret/{id}")
+}

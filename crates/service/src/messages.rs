@@ -1,0 +1,80 @@
+//! The use cases of collected mail: list, open, read. Looking never changes the server, and every look is in the audit log.
+
+use std::sync::Arc;
+
+use domain::{
+    actor::{Actor, Permission},
+    audit::AuditAction,
+    ids::{AccountId, MessageId},
+    message::{Attachment, MessageContent, MessageQuery, MessageRow},
+    page::Page,
+};
+
+use crate::{
+    Error, Parts,
+    audit::entry,
+    error::need,
+    ports::{MessageReader, ReadError, ReadMessage},
+};
+
+/// The use cases of messages.
+pub struct Messages<'a>(pub(crate) &'a Parts);
+
+impl Messages<'_> {
+    pub async fn list(&self, actor: &Actor, account: AccountId, query: &MessageQuery) -> Result<Page<MessageRow>, Error> {
+        need(actor, Permission::Query)?;
+        self.0.store.find_account(account).await?.ok_or(Error::NotFound)?;
+        Ok(self.0.store.list_messages(account, actor.user_id, query).await?)
+    }
+
+    /// Opens a message: it counts as read by the actor from now on.
+    pub async fn open(&self, actor: &Actor, id: MessageId) -> Result<MessageContent, Error> {
+        let raw = self.raw(actor, id).await?;
+        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+        let read = self.off_thread(move |reader| reader.read(&raw)).await?;
+        let is_unreadable = read.is_err();
+        let ReadMessage { to, cc, text, has_html, headers, attachments } = read.unwrap_or_default();
+        Ok(MessageContent { row, to, cc, text, has_html, headers, attachments, is_unreadable })
+    }
+
+    /// The bytes as the server gave them.
+    pub async fn raw(&self, actor: &Actor, id: MessageId) -> Result<Vec<u8>, Error> {
+        need(actor, Permission::Query)?;
+        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+        let subject = format!("message {id} of account {}", row.account_id);
+        let now = self.0.clock.now();
+        let entry = entry(actor, now, AuditAction::MessageOpened, subject);
+        self.0.store.open_message(id, actor.user_id, now, &[entry]).await?;
+        self.0.store.raw_message(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// The washed HTML document of an opened message.
+    pub async fn html(&self, actor: &Actor, id: MessageId) -> Result<String, Error> {
+        let raw = self.raw_again(actor, id).await?;
+        self.off_thread(move |reader| reader.html(&raw)).await?.map_err(|_| Error::NotFound)
+    }
+
+    pub async fn attachment(&self, actor: &Actor, id: MessageId, index: u32) -> Result<(Attachment, Vec<u8>), Error> {
+        let raw = self.raw(actor, id).await?;
+        self.off_thread(move |reader| reader.attachment(&raw, index)).await?.map_err(|_| Error::NotFound)
+    }
+
+    /// Like [`Messages::raw`], for a part of what was just opened: the opening is in the log already.
+    async fn raw_again(&self, actor: &Actor, id: MessageId) -> Result<Vec<u8>, Error> {
+        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+        if row.seen && actor.user_id.is_some() {
+            need(actor, Permission::Query)?;
+            self.0.store.raw_message(id).await?.ok_or(Error::NotFound)
+        } else {
+            self.raw(actor, id).await
+        }
+    }
+
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<dyn MessageReader>) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<Result<T, ReadError>, Error> {
+        let reader = Arc::clone(&self.0.reader);
+        tokio::task::spawn_blocking(move || work(reader)).await.map_err(|it| Error::internal(&it))
+    }
+}
