@@ -86,7 +86,10 @@ fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String>
 
 fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Result<()> {
     let name = type_name(area);
-    writeln!(code, "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{\n    language: Locale,")?;
+    writeln!(
+        code,
+        "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{\n    language: Locale,"
+    )?;
     let mut methods = String::new();
     for (key, value) in &texts[0] {
         match value {
@@ -118,7 +121,11 @@ fn method(
     }
     let arguments: String = names.iter().flat_map(|it| [", ", it, ": impl std::fmt::Display"]).collect();
     let count = if plural.is_some() { ", n: u64" } else { "" };
-    writeln!(code, "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        match self.language {{", doc(english))?;
+    writeln!(
+        code,
+        "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        match self.language {{",
+        doc(english)
+    )?;
     for (nth, map) in texts.iter().enumerate() {
         let value = &map[key];
         let variant = VARIANTS[nth];

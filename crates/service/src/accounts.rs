@@ -150,10 +150,8 @@ impl Accounts<'_> {
         let before = self.load(actor, id).await?;
         let now = self.0.clock.now();
         let subject = format!("account {id} \"{}\"", before.draft.name);
-        let entry = AuditEntry {
-            before: picture(&before.draft),
-            ..entry(actor, now, AuditAction::AccountRemoved, subject)
-        };
+        let entry =
+            AuditEntry { before: picture(&before.draft), ..entry(actor, now, AuditAction::AccountRemoved, subject) };
         let counts = self.0.store.count_messages(id).await?;
         self.0.store.remove_account(id, version, now, &[entry]).await?;
         Ok(counts)

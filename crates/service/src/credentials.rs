@@ -74,8 +74,7 @@ impl Credentials<'_> {
         let secret = self.seal(id, secret.unwrap_or_default())?;
         let subject = format!("credential {id} \"{}\"", draft.name);
         let after = CredentialForm { secret: SecretInput::default(), ..form };
-        let entry =
-            AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
+        let entry = AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
         self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
         Ok(id)
     }

@@ -21,7 +21,12 @@ use crate::{
 pub struct Messages<'a>(pub(crate) &'a Parts);
 
 impl Messages<'_> {
-    pub async fn list(&self, actor: &Actor, account: AccountId, query: &MessageQuery) -> Result<Page<MessageRow>, Error> {
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRow>, Error> {
         need(actor, Permission::Query)?;
         self.0.store.find_account(account).await?.ok_or(Error::NotFound)?;
         Ok(self.0.store.list_messages(account, actor.user_id, query).await?)

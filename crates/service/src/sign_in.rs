@@ -116,7 +116,8 @@ impl SignIn<'_> {
             self.0.attempts.note("set-up", origin, now);
             return Err(Error::field("code", Rule::Refused));
         }
-        let actor = Actor { user_id: None, name: "set-up".to_owned(), role: Role::Administrator, origin: origin.to_owned() };
+        let actor =
+            Actor { user_id: None, name: "set-up".to_owned(), role: Role::Administrator, origin: origin.to_owned() };
         self.add(&actor, name, password, Role::Administrator, true).await?;
         let user = self.0.store.find_user(name.trim()).await?.ok_or(Error::NotFound)?;
         self.begin_session(&user, origin).await
@@ -196,7 +197,14 @@ impl SignIn<'_> {
         Ok(token)
     }
 
-    async fn add(&self, actor: &Actor, name: &str, password: Secret, role: Role, only_first: bool) -> Result<(), Error> {
+    async fn add(
+        &self,
+        actor: &Actor,
+        name: &str,
+        password: Secret,
+        role: Role,
+        only_first: bool,
+    ) -> Result<(), Error> {
         let name = name.trim().to_owned();
         let mut problems = Vec::new();
         if name.is_empty() {

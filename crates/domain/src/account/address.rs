@@ -73,7 +73,9 @@ mod tests {
         ] {
             assert_eq!(Address::parse(text).map(|it| it.to_string()), Ok(expected.to_owned()), "{text}");
         }
-        for text in ["imaps://mail", "mail example", "mail:993", "a/b", "-a.example", "1.2.3", "0x7f.1", "a..b", "mail\r\nX"] {
+        for text in
+            ["imaps://mail", "mail example", "mail:993", "a/b", "-a.example", "1.2.3", "0x7f.1", "a..b", "mail\r\nX"]
+        {
             assert_eq!(Address::parse(text), Err(Rule::NotAnAddress), "{text}");
         }
         assert_eq!(Address::parse("  "), Err(Rule::Missing));

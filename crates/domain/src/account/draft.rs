@@ -251,8 +251,7 @@ mod tests {
 
     #[test]
     fn skipping_the_certificate_does_not_count_without_a_secure_connection() {
-        let form =
-            AccountForm { secure_connection: "no".to_owned(), skip_certificate: "yes".to_owned(), ..filled() };
+        let form = AccountForm { secure_connection: "no".to_owned(), skip_certificate: "yes".to_owned(), ..filled() };
         assert_eq!(AccountDraft::try_from(&form).map(|it| it.destination.security), Ok(Security::Plain));
     }
 

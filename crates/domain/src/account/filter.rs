@@ -165,13 +165,15 @@ mod tests {
             page: PageRequest::new(3, 50),
         };
         assert_eq!(query.to_query_string(), "name=bill%20%26%20co&status=disabled&sort=-port&page=3&page_size=50");
-        let pairs = [("name", "bill & co"), ("status", "disabled"), ("sort", "-port"), ("page", "3"), ("page_size", "50")];
+        let pairs =
+            [("name", "bill & co"), ("status", "disabled"), ("sort", "-port"), ("page", "3"), ("page_size", "50")];
         assert_eq!(AccountQuery::from_pairs(pairs), (query, Vec::new()));
     }
 
     #[test]
     fn what_is_not_understood_is_ignored_and_named() {
-        let (query, ignored) = AccountQuery::from_pairs([("sort", "colour"), ("page", "-1"), ("keep_copy", "maybe"), ("x", "y")]);
+        let (query, ignored) =
+            AccountQuery::from_pairs([("sort", "colour"), ("page", "-1"), ("keep_copy", "maybe"), ("x", "y")]);
         assert_eq!(query, AccountQuery::default());
         assert_eq!(ignored, ["sort", "page", "keep_copy"]);
     }

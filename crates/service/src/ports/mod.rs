@@ -7,8 +7,8 @@ mod mail;
 mod store;
 
 pub use mail::{
-    FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MessageReader, ReadError, ReadMessage, RemoteKey, StageLog, Visit,
-    ViaConnector,
+    FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MessageReader, ReadError, ReadMessage, RemoteKey,
+    StageLog, ViaConnector, Visit,
 };
 pub use store::{
     AccountStore, Arrival, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease,

@@ -69,7 +69,8 @@ pub trait AccountStore: Send + Sync {
     /// Accounts that are not deleted.
     async fn list_accounts(&self, query: &AccountQuery) -> Result<Page<AccountRow>, StoreError>;
     /// Up to `limit` rows of the same list after `offset`, without counting: for print and export.
-    async fn scan_accounts(&self, query: &AccountQuery, offset: i64, limit: i64) -> Result<Vec<AccountRow>, StoreError>;
+    async fn scan_accounts(&self, query: &AccountQuery, offset: i64, limit: i64)
+    -> Result<Vec<AccountRow>, StoreError>;
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError>;
     /// Deleted accounts that can still be restored, latest first.
     async fn list_deleted_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError>;
@@ -204,8 +205,13 @@ pub trait UserStore: Send + Sync {
     async fn remove_session(&self, token_hash: &[u8], audit: &[AuditEntry]) -> Result<(), StoreError>;
     /// Removes sessions that were created or used for the last time before these.
     async fn remove_expired_sessions(&self, created: Timestamp, used: Timestamp) -> Result<u64, StoreError>;
-    async fn add_token(&self, token_hash: &[u8], user: UserId, at: Timestamp, audit: &[AuditEntry])
-    -> Result<(), StoreError>;
+    async fn add_token(
+        &self,
+        token_hash: &[u8],
+        user: UserId,
+        at: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError>;
     async fn find_token(&self, token_hash: &[u8]) -> Result<Option<User>, StoreError>;
     /// A value of the installation: the master key's id, the signing salt.
     async fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
@@ -258,7 +264,10 @@ pub struct Arrival {
 pub enum Verdict {
     TooLarge,
     /// One more failed attempt; quarantined from `quarantine_after` attempts on.
-    Failed { reason: String, quarantine_after: u32 },
+    Failed {
+        reason: String,
+        quarantine_after: u32,
+    },
 }
 
 /// The right to visit an account, until it runs out. Every write of a check names it; a store refuses with `Fenced` if a later
