@@ -1,1 +1,49 @@
-fn main() {}
+//! The commands of a checkout: `cargo xtask serve | test | build`.
+
+mod bundle;
+mod process;
+mod test;
+mod tidy;
+mod tools;
+
+use std::{env, process::ExitCode};
+
+use anyhow::{Result, bail};
+use process::{Run as _, command};
+
+const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    env::set_current_dir(process::root())?;
+    match arguments.first().map(String::as_str) {
+        Some("serve") => serve(&arguments[1..]),
+        Some("build") => build(),
+        Some("test") => test::run(&arguments[1..]),
+        _ => bail!("usage: {USAGE}"),
+    }
+}
+
+/// Builds everything and runs the server on `./data`.
+fn serve(arguments: &[String]) -> Result<()> {
+    build()?;
+    let extra = arguments.iter().skip_while(|it| *it == "--");
+    command("target/release/posthorn").args(["serve", "--data", "data"]).args(extra).run()
+}
+
+/// `target/release/posthorn`: one file with the browser bundle inside.
+fn build() -> Result<()> {
+    bundle::build()?;
+    process::announce("building the server");
+    command("cargo").args(["build", "--release", "--locked", "--package", "server"]).run()
+}

@@ -1,0 +1,102 @@
+//! The browser bundle: Trunk makes the WebAssembly, the style sheets become one file, everything is compressed beforehand.
+
+use std::{
+    env, fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    process::{Run as _, announce, command},
+    tidy::files,
+    tools,
+};
+
+/// The most that the browser may have to load, WASM + JS + CSS in brotli, bytes.
+const BUDGET: u64 = 400_000;
+const PKG: &str = "dist/pkg";
+
+/// Builds `dist/pkg` unless it is newer than everything it is made from.
+pub(crate) fn build() -> Result<()> {
+    if is_fresh()? {
+        return Ok(());
+    }
+    let folders = tools::for_bundle()?;
+    announce("building the browser bundle");
+    trunk(&folders, "frontend/index.html", "dist")?;
+    style()?;
+    compress()?;
+    fs::write("dist/stamp", "")?;
+    Ok(())
+}
+
+fn trunk(folders: &[PathBuf], page: &str, dist: &str) -> Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(folders.iter().cloned().chain(env::split_paths(&path)))?;
+    let program = folders.iter().map(|it| it.join("trunk")).find(|it| it.exists()).context("trunk is missing")?;
+    let mut trunk = command(program);
+    trunk.args(["build", "--release", "--dist", dist, page]).env("PATH", &path).env("TRUNK_OFFLINE", "true");
+    // Trunk reads NO_COLOR as a boolean and refuses the customary `1`.
+    trunk.env_remove("NO_COLOR").run()
+}
+
+/// Joins the files that `style/main.css` imports, in their order, into one with its hash in its name.
+fn style() -> Result<()> {
+    let main = fs::read_to_string("style/main.css")?;
+    let mut all = String::new();
+    for line in main.lines() {
+        if let Some(name) = line.trim().strip_prefix("@import \"").and_then(|it| it.strip_suffix("\";")) {
+            let file = Path::new("style").join(name);
+            all += &fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        } else {
+            all += line;
+        }
+        all.push('\n');
+    }
+    let mut hasher = DefaultHasher::new();
+    all.hash(&mut hasher);
+    fs::write(format!("{PKG}/main-{:016x}.css", hasher.finish()), all)?;
+    Ok(())
+}
+
+/// A `.br` and a `.gz` beside each file, made by Node's zlib.
+fn compress() -> Result<()> {
+    const SCRIPT: &str = r"
+        const fs = require('fs'), zlib = require('zlib'), folder = process.argv[1];
+        for (const name of fs.readdirSync(folder)) {
+            const path = folder + '/' + name;
+            if (!/\.(js|wasm|css)$/.test(name)) continue;
+            const bytes = fs.readFileSync(path), c = zlib.constants;
+            fs.writeFileSync(path + '.br', zlib.brotliCompressSync(bytes,
+                {params: {[c.BROTLI_PARAM_QUALITY]: 11, [c.BROTLI_PARAM_SIZE_HINT]: bytes.length}}));
+            fs.writeFileSync(path + '.gz', zlib.gzipSync(bytes, {level: 9}));
+        }";
+    command("node").args(["-e", SCRIPT, PKG]).run()
+}
+
+/// Prints the size of the bundle and fails above the budget.
+pub(crate) fn check_size() -> Result<()> {
+    let sizes = files(Path::new(PKG), "br")?.into_iter().map(|it| Ok(fs::metadata(it)?.len()));
+    let total: u64 = sizes.collect::<Result<Vec<_>>>()?.into_iter().sum();
+    eprintln!("browser bundle: {total} bytes in brotli, of {BUDGET} at most");
+    ensure!(total > 0, "there is no bundle in {PKG}");
+    ensure!(total <= BUDGET, "the browser bundle is too large");
+    Ok(())
+}
+
+fn is_fresh() -> Result<bool> {
+    let Ok(stamp) = fs::metadata("dist/stamp").and_then(|it| it.modified()) else { return Ok(false) };
+    let mut inputs = vec!["Cargo.lock".into(), "Cargo.toml".into(), "Trunk.toml".into()];
+    for folder in ["app", "frontend", "crates/domain", "crates/words"] {
+        for ending in ["rs", "toml", "html"] {
+            inputs.extend(files(Path::new(folder), ending)?);
+        }
+    }
+    inputs.extend(files(Path::new("locales"), "json")?);
+    inputs.extend(files(Path::new("style"), "css")?);
+    let newest = inputs.iter().filter_map(|it| fs::metadata(it).and_then(|it| it.modified()).ok()).max();
+    Ok(newest.unwrap_or(SystemTime::UNIX_EPOCH) <= stamp)
+}

@@ -1,0 +1,56 @@
+//! Running other programs, with their failures named.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+pub(crate) fn announce(what: &str) {
+    eprintln!("\n== {what}");
+}
+
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// Runs to the end and makes a failure an error that names the command.
+pub(crate) trait Run {
+    fn run(&mut self) -> Result<()>;
+    /// Standard output, if the program succeeds.
+    fn read(&mut self) -> Result<String>;
+    /// Whether it runs and succeeds; says nothing.
+    fn succeeds(&mut self) -> bool;
+}
+
+impl Run for Command {
+    fn run(&mut self) -> Result<()> {
+        let line = line(self);
+        let status = self.status().with_context(|| format!("could not run `{line}`"))?;
+        ensure!(status.success(), "`{line}` failed: {status}");
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<String> {
+        let line = line(self);
+        let output = self.stderr(Stdio::inherit()).output().with_context(|| format!("could not run `{line}`"))?;
+        ensure!(output.status.success(), "`{line}` failed: {}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn succeeds(&mut self) -> bool {
+        self.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null()).status().is_ok_and(|it| it.success())
+    }
+}
+
+/// The command as a person would type it.
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
