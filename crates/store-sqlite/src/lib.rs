@@ -1,1 +1,71 @@
-//! To be written.
+//! The stores of Posthorn on SQLite: one file, one writer, many readers.
+//!
+//! WAL with `synchronous = FULL`: a message is deleted from its server only after a commit that survives a power cut. Every
+//! write begins with `BEGIN IMMEDIATE`, because a read that turns into a write fails at once where another process writes.
+
+mod accounts;
+mod audit;
+mod checks;
+mod connectors;
+mod credentials;
+mod error;
+mod ledger;
+mod record;
+mod users;
+
+use std::{str::FromStr as _, time::Duration};
+
+use service::ports::StoreError;
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::error::backend;
+
+pub(crate) type Db = Sqlite;
+pub(crate) type Tx = Transaction<'static, Db>;
+
+/// How long a writer waits for another process before it gives up.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Every store, on one SQLite file. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    /// One connection: writers queue here instead of meeting in the file.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file of a `sqlite://` URL, makes it if it is missing, and brings its tables up to date.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(backend)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(backend)?;
+        let migrated = sqlx::migrate!("./migrations").run(&writer).await;
+        migrated.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let readers = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.map_err(backend)?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Ends every connection, after the work under way.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(backend)
+    }
+
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+}
