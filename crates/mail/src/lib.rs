@@ -1,1 +1,98 @@
-//! To be written.
+//! Talking to mail servers (dial, TLS, IMAP, POP3) and reading messages (MIME, safe HTML).
+//!
+//! **Invariant:** nothing is sent before a greeting that is one; SSL and TLS fail closed; every step has a deadline; what a
+//! server says is cut, stripped of controls and marked as its words before anybody sees it.
+
+mod dial;
+mod egress;
+mod imap;
+mod pop3;
+mod reader;
+mod stages;
+mod tls;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    account::{Protocol, Security},
+    check::{ErrorKind, Stage},
+};
+pub use egress::Egress;
+pub use reader::Reader;
+use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
+
+use crate::{stages::Stages, tls::Tls, wire::Wire};
+
+/// How the mail servers are talked to.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// What may be reached beyond the built-in policy, on any port.
+    pub egress_allow: Vec<ipnet::IpNet>,
+    /// The largest message that is taken, bytes.
+    pub size_limit: u64,
+    /// How long the other side may be silent.
+    pub step_timeout: Duration,
+}
+
+impl Default for MailSettings {
+    fn default() -> Self {
+        Self { egress_allow: Vec::new(), size_limit: 50 * 1024 * 1024, step_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Opens mailboxes over IMAP and POP3.
+pub struct Mail {
+    egress: Egress,
+    tls: Tls,
+    settings: MailSettings,
+}
+
+impl Mail {
+    /// Fails if the system's trust roots cannot be used.
+    pub fn new(settings: MailSettings) -> Result<Self, rustls::Error> {
+        Ok(Self { egress: Egress::new(settings.egress_allow.clone()), tls: Tls::new()?, settings })
+    }
+}
+
+#[async_trait]
+impl MailServer for Mail {
+    async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
+        let stages = Stages::new(log, self.settings.step_timeout);
+        let stream = dial::dial(visit, &self.egress, &stages).await?;
+        let address = &visit.destination.address;
+        let mut wire = Wire::new(stream, self.settings.step_timeout, self.settings.size_limit);
+        match visit.destination.security {
+            Security::Plain => {}
+            Security::Implicit(trust) => wire = self.tls.secure(wire, address, trust, &stages).await?,
+            Security::StartTls(trust) => {
+                let plain = match visit.protocol {
+                    Protocol::Imap => imap::start_tls(wire, &stages).await?,
+                    Protocol::Pop3 => pop3::start_tls(wire, &stages).await?,
+                };
+                wire = self.tls.secure(plain, address, trust, &stages).await?;
+            }
+        }
+        let is_greeted = matches!(visit.destination.security, Security::StartTls(_));
+        match visit.protocol {
+            Protocol::Imap => imap::open(wire, is_greeted, visit, &stages).await,
+            Protocol::Pop3 => pop3::open(wire, is_greeted, visit, &stages).await,
+        }
+    }
+}
+
+fn protocol(stage: Stage, message: impl Into<String>) -> MailError {
+    MailError::new(ErrorKind::Protocol, stage, message)
+}
+
+/// A server's words: without controls, cut, and marked as such.
+fn said(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let clean: String = text
+        .chars()
+        .map(|it| if domain::text::has_control(it.encode_utf8(&mut [0; 4])) { ' ' } else { it })
+        .take(200)
+        .collect();
+    format!("the server says: \u{ab}{}\u{bb}", clean.trim())
+}

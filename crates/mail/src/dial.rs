@@ -1,0 +1,120 @@
+//! The way to the server: directly, through SOCKS5 (RFC 1928), or through HTTP CONNECT (RFC 9110 section 9.3.6).
+
+use std::net::SocketAddr;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    account::Address,
+    check::{ErrorKind, Stage},
+    connector::ConnectorKind,
+};
+use service::ports::{MailError, ViaConnector, Visit};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, lookup_host},
+};
+use tokio_socks::tcp::Socks5Stream;
+
+use crate::{egress::Egress, stages::Stages, wire::Stream};
+
+/// The longest header of a proxy's answer.
+const HEADER_MAX: usize = 8 * 1024;
+
+pub(crate) async fn dial(visit: &Visit, egress: &Egress, stages: &Stages) -> Result<Box<dyn Stream>, MailError> {
+    let (address, port) = (&visit.destination.address, visit.destination.port);
+    let Some(connector) = &visit.connector else {
+        return Ok(Box::new(connect(address, port, egress, stages).await?));
+    };
+    // The connector resolves the name in its own network; here only the port and a literal address can be judged.
+    egress.check_target(address, port)?;
+    let stream = connect(&connector.address, connector.port, egress, stages).await?;
+    let tunnel = async {
+        let stream = match connector.kind {
+            ConnectorKind::Socks5 => socks5(stream, connector, address, port).await?,
+            ConnectorKind::HttpConnect => http_connect(stream, connector, address, port).await?,
+        };
+        Ok((stream, format!("{} to {address} port {port}", connector.kind.label())))
+    };
+    stages.run(Stage::Connector, tunnel).await
+}
+
+/// Resolves, applies the policy, and connects to an address that passed it.
+async fn connect(address: &Address, port: u16, egress: &Egress, stages: &Stages) -> Result<TcpStream, MailError> {
+    let resolve = async {
+        let found: Vec<SocketAddr> = lookup_host((address.as_str(), port))
+            .await
+            .map_err(|it| MailError::new(ErrorKind::Resolve, Stage::Resolve, format!("{address} was not found: {it}")))?
+            .collect();
+        let permitted = egress.filter(found)?;
+        let detail = permitted.iter().map(|it| it.ip().to_string()).collect::<Vec<_>>().join(", ");
+        Ok((permitted, detail))
+    };
+    let permitted = stages.run(Stage::Resolve, resolve).await?;
+    let connect = async {
+        let mut last = None;
+        for address in permitted {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // Small commands wait for nothing; a failure to set this only costs time.
+                    _ = stream.set_nodelay(true);
+                    return Ok((stream, address.to_string()));
+                }
+                Err(error) => last = Some(format!("{address}: {error}")),
+            }
+        }
+        let why = last.unwrap_or_else(|| "no address".to_owned());
+        Err(MailError::new(ErrorKind::Refused, Stage::Connect, format!("no connection to {why}")))
+    };
+    stages.run(Stage::Connect, connect).await
+}
+
+fn failed(message: impl Into<String>) -> MailError {
+    MailError::new(ErrorKind::Connector, Stage::Connector, message)
+}
+
+async fn socks5(
+    stream: TcpStream,
+    connector: &ViaConnector,
+    address: &Address,
+    port: u16,
+) -> Result<Box<dyn Stream>, MailError> {
+    let target = (address.as_str(), port);
+    let connected = match &connector.credential {
+        None => Socks5Stream::connect_with_socket(stream, target).await,
+        Some((name, secret)) => {
+            Socks5Stream::connect_with_password_and_socket(stream, target, name, secret.expose()).await
+        }
+    };
+    let stream = connected.map_err(|it| failed(format!("the SOCKS5 proxy refused: {it}")))?;
+    Ok(Box::new(stream))
+}
+
+async fn http_connect(
+    mut stream: TcpStream,
+    connector: &ViaConnector,
+    address: &Address,
+    port: u16,
+) -> Result<Box<dyn Stream>, MailError> {
+    let host = if address.as_str().contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+    let authorization = connector.credential.as_ref().map_or_else(String::new, |(name, secret)| {
+        let credential = STANDARD.encode(format!("{name}:{}", secret.expose()));
+        format!("Proxy-Authorization: Basic {credential}\r\n")
+    });
+    let request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n{authorization}\r\n");
+    let broken = |it: std::io::Error| failed(format!("the connection to the proxy broke: {it}"));
+    stream.write_all(request.as_bytes()).await.map_err(broken)?;
+    // Byte by byte: what follows the header is the mail server's greeting and must stay where it is.
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") && !header.ends_with(b"\n\n") {
+        if header.len() >= HEADER_MAX {
+            return Err(failed("the proxy's answer has no end"));
+        }
+        header.push(stream.read_u8().await.map_err(broken)?);
+    }
+    let line = String::from_utf8_lossy(header.split(|it| *it == b'\n').next().unwrap_or_default()).into_owned();
+    match line.split_whitespace().nth(1) {
+        Some(status) if status.len() == 3 && status.starts_with('2') => Ok(Box::new(stream)),
+        Some("407") => Err(failed("the proxy wants another credential (407)")),
+        _ => Err(failed(format!("the proxy refused: {}", crate::said(line.as_bytes())))),
+    }
+}

@@ -1,0 +1,299 @@
+//! A selected INBOX: list, fetch in pipelined batches, delete.
+
+use std::collections::{HashMap, VecDeque};
+
+use async_trait::async_trait;
+use domain::check::{ErrorKind, Stage};
+use service::ports::{FetchedBatch, Listed, Listing, MailError, Mailbox, RemoteKey};
+use tokio::sync::mpsc;
+
+use super::{
+    Session,
+    response::{Response, Token},
+};
+use crate::{protocol, wire::Wire};
+
+/// A batch ends at so many bytes, by the sizes that the server listed.
+const BATCH_BYTES: u64 = 1024 * 1024;
+/// Or at so many messages.
+const BATCH_MESSAGES: usize = 100;
+/// Batches that are asked for before the first is complete.
+const IN_FLIGHT: usize = 2;
+/// UIDs a command for deletion names at most.
+const DELETE_AT_ONCE: usize = 500;
+
+pub(super) struct Inbox {
+    session: Session,
+    uid_validity: u32,
+    n_messages: u64,
+}
+
+/// Selects INBOX for reading and writing; nothing is written but deletions that were asked for.
+pub(super) async fn select(mut session: Session) -> Result<Inbox, MailError> {
+    let (mut uid_validity, mut n_messages) = (None, 0);
+    let reply = session
+        .command_with("SELECT INBOX", |response| {
+            if response.is(2, "EXISTS") {
+                n_messages = response.atom_at(1).and_then(|it| it.parse().ok()).unwrap_or(0);
+            } else if let Some(code) = response.code() {
+                let value = code.strip_prefix("UIDVALIDITY ").and_then(|it| it.parse().ok());
+                uid_validity = value.or(uid_validity);
+            }
+            Ok(())
+        })
+        .await?;
+    session.expect_ok(&reply)?;
+    let uid_validity = uid_validity.ok_or_else(|| {
+        MailError::new(
+            ErrorKind::Mailbox,
+            Stage::Select,
+            "the server gives no UIDVALIDITY: its messages have no lasting names",
+        )
+    })?;
+    Ok(Inbox { session, uid_validity, n_messages })
+}
+
+impl Inbox {
+    pub(super) fn describe(&self) -> String {
+        format!("INBOX, {} messages", self.n_messages)
+    }
+
+    fn key(&self, uid: u32) -> RemoteKey {
+        RemoteKey::Uid { uid_validity: self.uid_validity, uid }
+    }
+
+    /// Sends the command for a batch without waiting.
+    async fn ask(&mut self, batch: &[u32]) -> Result<String, MailError> {
+        let tag = self.session.tag();
+        let command = format!("{tag} UID FETCH {} (UID BODY.PEEK[])\r\n", sequence_set(batch));
+        self.session.wire.send(command.as_bytes()).await?;
+        Ok(tag)
+    }
+
+    /// Reads one batch to its tagged reply: what came, and how the server closed it.
+    async fn answer(&mut self, tag: &str, wanted: &[u32]) -> Result<(HashMap<u32, Vec<u8>>, Response), Broken> {
+        let mut arrived = HashMap::new();
+        let reply = self
+            .session
+            .reply(tag, |response| {
+                if response.is(2, "FETCH") {
+                    take_body(response, wanted, &mut arrived);
+                }
+                Ok(())
+            })
+            .await;
+        match reply {
+            Ok(reply) => Ok((arrived, reply)),
+            Err(error) => Err(Broken { arrived, error }),
+        }
+    }
+
+    fn batch(&self, arrived: HashMap<u32, Vec<u8>>) -> FetchedBatch {
+        let mut messages: Vec<_> = arrived.into_iter().collect();
+        messages.sort_unstable_by_key(|(uid, _)| *uid);
+        let messages = messages.into_iter().map(|(uid, raw)| (self.key(uid), raw)).collect();
+        FetchedBatch { messages, failed: Vec::new() }
+    }
+}
+
+/// A connection that broke in the middle of a batch, and what was complete by then.
+struct Broken {
+    arrived: HashMap<u32, Vec<u8>>,
+    error: MailError,
+}
+
+fn take_body(response: Response, wanted: &[u32], arrived: &mut HashMap<u32, Vec<u8>>) {
+    let Some(uid) = response.number_item("UID").and_then(|it| u32::try_from(it).ok()) else { return };
+    if !wanted.contains(&uid) {
+        return;
+    }
+    let is_body = |name: &str| name.eq_ignore_ascii_case("BODY[]") || name.eq_ignore_ascii_case("RFC822");
+    if !matches!(response.item(is_body), Some(Token::Text(_))) {
+        return;
+    }
+    // The body is the longest text of the response: move it out instead of copying it.
+    let texts = response.tokens.into_iter().filter_map(|it| if let Token::Text(text) = it { Some(text) } else { None });
+    if let Some(raw) = texts.max_by_key(Vec::len) {
+        arrived.insert(uid, raw);
+    }
+}
+
+#[async_trait]
+impl Mailbox for Inbox {
+    async fn list(&mut self) -> Result<Listing, MailError> {
+        self.session.wire.stage = Stage::List;
+        let mut messages = Vec::new();
+        if self.n_messages == 0 {
+            return Ok(Listing::default());
+        }
+        let uid_validity = self.uid_validity;
+        let reply = self
+            .session
+            .command_with("UID FETCH 1:* (UID RFC822.SIZE)", |response| {
+                let uid = response.number_item("UID").and_then(|it| u32::try_from(it).ok()).filter(|it| *it > 0);
+                if let (true, Some(uid)) = (response.is(2, "FETCH"), uid) {
+                    let size = response.number_item("RFC822.SIZE").unwrap_or(0);
+                    messages.push(Listed { key: RemoteKey::Uid { uid_validity, uid }, size });
+                }
+                Ok(())
+            })
+            .await?;
+        self.session.expect_ok(&reply)?;
+        messages.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        messages.dedup_by(|a, b| a.key == b.key);
+        Ok(Listing { messages, n_unidentified: 0 })
+    }
+
+    async fn fetch(&mut self, work: Vec<Listed>, sink: mpsc::Sender<FetchedBatch>) -> Result<(), MailError> {
+        self.session.wire.stage = Stage::Fetch;
+        let mut batches = into_batches(&work);
+        let mut in_flight: VecDeque<(String, Vec<u32>)> = VecDeque::new();
+        loop {
+            while in_flight.len() < IN_FLIGHT
+                && let Some(batch) = batches.pop_front()
+            {
+                let tag = self.ask(&batch).await?;
+                in_flight.push_back((tag, batch));
+            }
+            let Some((tag, wanted)) = in_flight.pop_front() else { return Ok(()) };
+            let (arrived, reply) = match self.answer(&tag, &wanted).await {
+                Ok(answer) => answer,
+                Err(Broken { arrived, error }) => {
+                    // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
+                    _ = sink.send(self.batch(arrived)).await;
+                    return Err(error);
+                }
+            };
+            let missing: Vec<u32> = wanted.iter().copied().filter(|it| !arrived.contains_key(it)).collect();
+            let mut batch = self.batch(arrived);
+            if wanted.len() > 1 {
+                // One bad message spoils its batch only: its members are asked for again, each alone.
+                batches.extend(missing.into_iter().map(|it| vec![it]));
+            } else if let Some(uid) = missing.first() {
+                let gone = "the server did not send it; it may have been removed meanwhile".to_owned();
+                let reason = if reply.is(1, "OK") { gone } else { reply.words() };
+                batch.failed.push((self.key(*uid), reason));
+            }
+            if sink.send(batch).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete(&mut self, keys: &[RemoteKey]) -> Result<Vec<RemoteKey>, MailError> {
+        self.session.wire.stage = Stage::Delete;
+        let uids: Vec<u32> = keys
+            .iter()
+            .filter_map(|it| match it {
+                RemoteKey::Uid { uid_validity, uid } if *uid_validity == self.uid_validity => Some(*uid),
+                _ => None,
+            })
+            .collect();
+        let has_uidplus = self.session.has("UIDPLUS");
+        if !has_uidplus {
+            self.refuse_foreign_deletions(&uids).await?;
+        }
+        let mut gone = Vec::new();
+        for chunk in uids.chunks(DELETE_AT_ONCE) {
+            let set = sequence_set(chunk);
+            let reply = self.session.command(&format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)")).await?;
+            self.session.expect_ok(&reply)?;
+            let expunge = if has_uidplus { format!("UID EXPUNGE {set}") } else { "EXPUNGE".to_owned() };
+            let reply = self.session.command(&expunge).await?;
+            self.session.expect_ok(&reply)?;
+            gone.extend(chunk.iter().map(|it| self.key(*it)));
+        }
+        Ok(gone)
+    }
+
+    async fn close(mut self: Box<Self>) {
+        let tag = self.session.tag();
+        let wire: &mut Wire = &mut self.session.wire;
+        if wire.send(format!("{tag} LOGOUT\r\n").as_bytes()).await.is_ok() {
+            // The answer is a courtesy; not to wait for it would leave some servers with a broken connection in their log.
+            _ = self.session.reply(&tag, |_| Ok(())).await;
+        }
+    }
+}
+
+impl Inbox {
+    /// Without UIDPLUS (RFC 4315) an EXPUNGE removes whatever carries `\Deleted`: not while others' messages do.
+    async fn refuse_foreign_deletions(&mut self, ours: &[u32]) -> Result<(), MailError> {
+        let mut foreign = 0;
+        let reply = self
+            .session
+            .command_with("UID SEARCH DELETED", |response| {
+                if response.is(1, "SEARCH") {
+                    let uids = (2..response.tokens.len()).filter_map(|it| response.atom_at(it)?.parse().ok());
+                    foreign += uids.filter(|it: &u32| !ours.contains(it)).count();
+                }
+                Ok(())
+            })
+            .await?;
+        self.session.expect_ok(&reply)?;
+        if foreign == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "the server lacks UIDPLUS, and {foreign} messages that somebody else marked as deleted would go too; nothing was deleted"
+        );
+        Err(protocol(Stage::Delete, message)).map_err(|it| MailError { kind: ErrorKind::Mailbox, ..it })
+    }
+}
+
+/// Cuts the work into batches by bytes and number, in its order.
+fn into_batches(work: &[Listed]) -> VecDeque<Vec<u32>> {
+    let mut batches = VecDeque::new();
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for listed in work {
+        let RemoteKey::Uid { uid, .. } = listed.key else { continue };
+        if !batch.is_empty() && (bytes + listed.size > BATCH_BYTES || batch.len() == BATCH_MESSAGES) {
+            batches.push_back(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        batch.push(uid);
+        bytes += listed.size;
+    }
+    if !batch.is_empty() {
+        batches.push_back(batch);
+    }
+    batches
+}
+
+/// `1:3,7`: numbers only, so that nothing can be smuggled into the command.
+fn sequence_set(uids: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    let mut sorted = uids.to_vec();
+    sorted.sort_unstable();
+    for uid in sorted {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    let texts = ranges.into_iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}:{b}") });
+    texts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(uid: u32, size: u64) -> Listed {
+        Listed { key: RemoteKey::Uid { uid_validity: 1, uid }, size }
+    }
+
+    #[test]
+    fn batches_are_bounded_by_bytes_and_a_large_message_stands_alone() {
+        let work = [listed(1, 600_000), listed(2, 600_000), listed(3, 9_000_000), listed(4, 1)];
+        assert_eq!(into_batches(&work), [vec![1], vec![2], vec![3], vec![4]]);
+        let small: Vec<_> = (1..=250).map(|it| listed(it, 1)).collect();
+        assert_eq!(into_batches(&small).iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50]);
+    }
+
+    #[test]
+    fn neighbours_become_ranges() {
+        assert_eq!(sequence_set(&[7, 1, 2, 3, u32::MAX]), "1:3,7,4294967295");
+    }
+}

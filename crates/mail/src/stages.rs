@@ -1,0 +1,38 @@
+//! Stages of a visit: each runs under a deadline and is told to the log as it ends, the failed one too.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use domain::check::{ErrorKind, Stage, StageRecord};
+use service::ports::{MailError, StageLog};
+use tokio::time::timeout;
+
+pub(crate) struct Stages {
+    log: Arc<dyn StageLog>,
+    pub(crate) step_timeout: Duration,
+}
+
+impl Stages {
+    pub(crate) fn new(log: Arc<dyn StageLog>, step_timeout: Duration) -> Self {
+        Self { log, step_timeout }
+    }
+
+    /// Runs one stage; the work answers with its result and what there is to say of it.
+    pub(crate) async fn run<T>(
+        &self,
+        stage: Stage,
+        work: impl Future<Output = Result<(T, String), MailError>>,
+    ) -> Result<T, MailError> {
+        let began = Instant::now();
+        let result = timeout(self.step_timeout, work).await.unwrap_or_else(|_| {
+            let seconds = self.step_timeout.as_secs();
+            Err(MailError::new(ErrorKind::Timeout, stage, format!("no answer within {seconds} s")))
+        });
+        let detail = result.as_ref().map_or_else(|it| it.message.clone(), |(_, detail)| detail.clone());
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.log.ended(StageRecord { stage, ok: result.is_ok(), ms, detail });
+        result.map(|(value, _)| value)
+    }
+}

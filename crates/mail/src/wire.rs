@@ -1,0 +1,122 @@
+//! The bytes between us and a server: lines and counted blocks with limits, every wait under a deadline.
+
+use std::time::Duration;
+
+use domain::check::{ErrorKind, Stage};
+use service::ports::MailError;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use crate::protocol;
+
+/// Anything that carries bytes both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// The longest line. Servers exceed the standards' few hundred bytes; a search among many messages is long.
+const LINE_MAX: usize = 1024 * 1024;
+
+/// A connection with a buffer of its own.
+pub(crate) struct Wire {
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that were handed out.
+    taken: usize,
+    step_timeout: Duration,
+    pub(crate) size_limit: u64,
+    /// What an error is reported under.
+    pub(crate) stage: Stage,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Box<dyn Stream>, step_timeout: Duration, size_limit: u64) -> Self {
+        Self { stream, buffer: Vec::new(), taken: 0, step_timeout, size_limit, stage: Stage::Greeting }
+    }
+
+    /// The bare stream, to put TLS around it. What came before TLS must not be read as if it came inside it: anything left in
+    /// the buffer is an attack or a broken server.
+    pub(crate) fn into_stream(self) -> Result<(Box<dyn Stream>, Duration, u64), MailError> {
+        if self.taken < self.buffer.len() {
+            return Err(protocol(Stage::Tls, "the server sent more before TLS began; this may be an attack"));
+        }
+        Ok((self.stream, self.step_timeout, self.size_limit))
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout(self.step_timeout, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.broken(&error.to_string())),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// One line without its CRLF; a bare LF ends a line too.
+    pub(crate) async fn line(&mut self) -> Result<Vec<u8>, MailError> {
+        let mut searched = self.taken;
+        loop {
+            if let Some(at) = self.buffer[searched..].iter().position(|it| *it == b'\n') {
+                let end = searched + at;
+                let mut line = self.buffer[self.taken..end].to_vec();
+                self.taken = end + 1;
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                return Ok(line);
+            }
+            if self.buffer.len() - self.taken > LINE_MAX {
+                return Err(protocol(self.stage, "the server sent an endless line"));
+            }
+            let already = self.buffer.len() - self.taken;
+            self.more().await?;
+            searched = self.taken + already;
+        }
+    }
+
+    /// Exactly so many bytes.
+    pub(crate) async fn block(&mut self, length: usize) -> Result<Vec<u8>, MailError> {
+        if length as u64 > self.size_limit {
+            return Err(protocol(self.stage, format!("the server announced {length} bytes, more than is taken")));
+        }
+        let mut block = Vec::new();
+        loop {
+            let have = self.buffer.len() - self.taken;
+            let take = have.min(length - block.len());
+            block.extend_from_slice(&self.buffer[self.taken..self.taken + take]);
+            self.taken += take;
+            if block.len() == length {
+                return Ok(block);
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> Result<(), MailError> {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + 64 * 1024, 0);
+        let read = timeout(self.step_timeout, self.stream.read(&mut self.buffer[filled..])).await;
+        self.buffer.truncate(filled + read.as_ref().map_or(0, |it| *it.as_ref().unwrap_or(&0)));
+        match read {
+            Ok(Ok(0)) => Err(self.broken("the server closed the connection")),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.broken(&error.to_string())),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn broken(&self, why: &str) -> MailError {
+        MailError::new(ErrorKind::Protocol, self.stage, format!("the connection broke: {why}"))
+    }
+
+    fn silent(&self) -> MailError {
+        let seconds = self.step_timeout.as_secs();
+        MailError::new(ErrorKind::Timeout, self.stage, format!("no answer within {seconds} s"))
+    }
+}
