@@ -1,7 +1,64 @@
-//! What people see.
+//! What people see: shell, screens, server functions. Compiled natively (`ssr`) and to WebAssembly (`hydrate`, `csr`).
+//!
+//! One folder a screen, with the same file names each time: `api.rs` (server functions), `report.rs` (a list), `form.rs`. The
+//! kit in `ui` knows nothing of accounts. Truth lives in the URL, then on the server, then in a form's signals.
 #![recursion_limit = "256"]
+#![expect(clippy::needless_pass_by_value, reason = "the properties of a component are its own")]
+
+pub mod accounts;
+pub mod audit;
+pub mod connectors;
+pub mod context;
+pub mod credentials;
+pub mod error;
+pub mod inbox;
+pub mod posted;
+#[cfg(feature = "ssr")]
+pub mod shell;
+pub mod sign_in;
+pub mod ui;
+
 use leptos::prelude::*;
+use leptos_meta::provide_meta_context;
+use leptos_router::{
+    SsrMode,
+    components::{Redirect, Route, Router, Routes},
+    path,
+};
+
+/// The whole console.
 #[component]
 pub fn App() -> impl IntoView {
-    view! { <main></main> }
+    provide_meta_context();
+    context::provide();
+    // Tells tests and scripts that clicks do something from now on.
+    Effect::new(|| {
+        if let Some(body) = document().body() {
+            _ = body.set_attribute("data-hydrated", "");
+        }
+    });
+    view! {
+        <Router>
+            <Routes fallback=ui::page::NotFound>
+                <Route path=path!("/") view=|| view! { <Redirect path=accounts::PATH/> } ssr=SsrMode::Async/>
+                <Route path=path!("/sign-in") view=sign_in::SignInPage ssr=SsrMode::Async/>
+                <Route path=path!("/set-up") view=sign_in::SetUpPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3") view=accounts::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/new") view=accounts::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/deleted") view=accounts::deleted::DeletedPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/save/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/inbox") view=inbox::InboxPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials") view=credentials::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials/new") view=credentials::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials/save/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors") view=connectors::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/audit") view=audit::report::ReportPage ssr=SsrMode::Async/>
+            </Routes>
+        </Router>
+    }
 }

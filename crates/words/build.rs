@@ -69,7 +69,10 @@ fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String>
         let variant = VARIANTS[nth];
         writeln!(code, "pub(crate) static {}: Words = Words {{", constant(language))?;
         for (area, texts) in areas {
-            writeln!(code, "    {area}: {} {{ language: Locale::{variant},", type_name(area))?;
+            writeln!(code, "    {area}: {} {{", type_name(area))?;
+            if has_methods(&texts[0]) {
+                writeln!(code, "        spoken: Locale::{variant},")?;
+            }
             for (key, value) in &texts[0] {
                 if let (Value::String(english), Value::String(text)) = (value, &texts[nth][key])
                     && placeholders(english).is_empty()
@@ -86,10 +89,10 @@ fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String>
 
 fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Result<()> {
     let name = type_name(area);
-    writeln!(
-        code,
-        "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{\n    language: Locale,"
-    )?;
+    writeln!(code, "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{")?;
+    if has_methods(&texts[0]) {
+        writeln!(code, "    spoken: Locale,")?;
+    }
     let mut methods = String::new();
     for (key, value) in &texts[0] {
         match value {
@@ -123,7 +126,7 @@ fn method(
     let count = if plural.is_some() { ", n: u64" } else { "" };
     writeln!(
         code,
-        "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        match self.language {{",
+        "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        match self.spoken {{",
         doc(english)
     )?;
     for (nth, map) in texts.iter().enumerate() {
@@ -146,6 +149,11 @@ fn method(
     }
     writeln!(code, "        }}\n    }}")?;
     Ok(())
+}
+
+/// Whether an area has a text that depends on arguments, and so on the language at run time.
+fn has_methods(english: &Map<String, Value>) -> bool {
+    english.values().any(|it| it.as_str().is_none_or(|text| !placeholders(text).is_empty()))
 }
 
 fn doc(text: &str) -> String {

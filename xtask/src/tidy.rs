@@ -26,7 +26,10 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     let names = |folder: &str| -> Result<BTreeSet<_>> {
-        Ok(files(Path::new(folder), "sql")?.into_iter().filter_map(|it| it.file_name().map(ToOwned::to_owned)).collect())
+        Ok(files(Path::new(folder), "sql")?
+            .into_iter()
+            .filter_map(|it| it.file_name().map(ToOwned::to_owned))
+            .collect())
     };
     let (sqlite, postgres) = (names("crates/store-sqlite/migrations")?, names("crates/store-postgres/migrations")?);
     for name in sqlite.symmetric_difference(&postgres) {

@@ -23,7 +23,10 @@ fn cache() -> Result<PathBuf> {
 pub(crate) fn for_bundle() -> Result<Vec<PathBuf>> {
     let targets = command("rustup").args(["target", "list", "--installed"]).read()?;
     if !targets.lines().any(|it| it == "wasm32-unknown-unknown") {
-        install("the Rust target for the browser", command("rustup").args(["target", "add", "wasm32-unknown-unknown"]))?;
+        install(
+            "the Rust target for the browser",
+            command("rustup").args(["target", "add", "wasm32-unknown-unknown"]),
+        )?;
     }
     let bindgen = locked_version("wasm-bindgen")?;
     Ok(vec![

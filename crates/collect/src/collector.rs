@@ -59,6 +59,13 @@ impl Checker for Collector {
     async fn start(&self, account: AccountId) -> Result<CheckTicket, StartError> {
         self.0.start(account).await
     }
+
+    async fn watch(&self, account: AccountId) -> Result<Option<CheckTicket>, StartError> {
+        if let Some(updates) = self.0.joined(account) {
+            return Ok(Some(CheckTicket { updates }));
+        }
+        follow(Arc::clone(&self.0.parts.store), account, self.0.parts.settings.deadline).await
+    }
 }
 
 struct Inner {

@@ -47,6 +47,9 @@ pub enum StartError {
 pub trait Checker: Send + Sync {
     /// Starts a check of the account, or joins the one that is running, here or in another instance.
     async fn start(&self, account: AccountId) -> Result<CheckTicket, StartError>;
+
+    /// The check that is running, here or in another instance, if any.
+    async fn watch(&self, account: AccountId) -> Result<Option<CheckTicket>, StartError>;
 }
 
 /// The use cases of checks.
@@ -66,6 +69,19 @@ impl Checks<'_> {
             StartError::Disabled => Error::field("enabled", domain::problem::Rule::NotAnOption),
             StartError::Failed(error) => error,
         })
+    }
+
+    /// Follows the running check, or gives the last one if none is running; starts nothing.
+    pub async fn watch(&self, actor: &Actor, id: AccountId) -> Result<Option<CheckTicket>, Error> {
+        need(actor, Permission::List)?;
+        match self.0.checker.watch(id).await {
+            Ok(Some(ticket)) => return Ok(Some(ticket)),
+            Ok(None) => {}
+            Err(StartError::Failed(error)) => return Err(error),
+            Err(_) => return Err(Error::NotFound),
+        }
+        let latest = self.0.store.list_runs(id, PageRequest::new(1, 1)).await?;
+        Ok(latest.items.into_iter().next().map(|run| CheckTicket { updates: watch::channel(run).1 }))
     }
 
     pub async fn runs(&self, actor: &Actor, id: AccountId, page: PageRequest) -> Result<Page<CheckRun>, Error> {

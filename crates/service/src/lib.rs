@@ -55,6 +55,11 @@ impl Service {
         Self(Arc::new(parts))
     }
 
+    /// The time, for screens that show how long ago something was.
+    pub fn now(&self) -> domain::time::Timestamp {
+        self.0.clock.now()
+    }
+
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts(&self.0)
     }

@@ -8,7 +8,7 @@ use domain::{
     audit::AuditEntry,
     ids::{AccountId, ConnectorId, CredentialId},
     page::{Page, PageRequest},
-    text::{fold, like_anywhere},
+    text::fold,
     time::Timestamp,
 };
 use service::ports::{AccountStore, StoreError};
@@ -17,7 +17,7 @@ use sqlx::QueryBuilder;
 use crate::{
     Db, SqliteStore, Tx, audit,
     error::{backend, taken},
-    record::{AccountRecord, account_columns, count},
+    record::{AccountRecord, account_columns, count, pattern},
 };
 
 #[async_trait]
@@ -34,10 +34,8 @@ impl AccountStore for SqliteStore {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<AccountRow>, StoreError> {
-        let mut builder = QueryBuilder::<Db>::new(concat!("SELECT ", account_columns!(), " FROM accounts"));
-        push_filter(&mut builder, &query.filter);
-        push_sort(&mut builder, query.sort);
-        builder.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+        let mut builder = QueryBuilder::<Db>::default();
+        push_listing(&mut builder, query, offset, limit);
         let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
         records.into_iter().map(AccountRecord::into_row).collect()
     }
@@ -237,11 +235,18 @@ impl AccountStore for SqliteStore {
     }
 }
 
+fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i64, limit: i64) {
+    builder.push(concat!("SELECT ", account_columns!(), " FROM accounts"));
+    push_filter(builder, &query.filter);
+    push_sort(builder, query.sort);
+    builder.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+}
+
 /// Every value is bound; the columns are named here and nowhere else.
 fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter) {
     builder.push(" WHERE deleted_at IS NULL");
     if !filter.name.is_empty() {
-        builder.push(" AND name_folded LIKE ").push_bind(like_anywhere(&filter.name)).push(" ESCAPE '\\'");
+        builder.push(" AND name_folded LIKE ").push_bind(pattern(&filter.name)).push(" ESCAPE '\\'");
     }
     let flags = [
         ("secure_connection", filter.secure_connection),
@@ -256,24 +261,28 @@ fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter) {
     }
 }
 
-/// Both columns in one direction, so that one index serves both directions.
 fn push_sort(builder: &mut QueryBuilder<Db>, sort: AccountSort) {
-    let column = match sort.column {
-        AccountColumn::Id => "id",
-        AccountColumn::Name => "name_folded",
-        AccountColumn::SecureConnection => "secure_connection",
-        AccountColumn::ConnectionType => "connection_type",
-        AccountColumn::Protocol => "protocol",
-        AccountColumn::Port => "port",
-        AccountColumn::AutomaticCheck => "automatic_check",
-        AccountColumn::KeepCopy => "keep_copy",
-        AccountColumn::Status => "enabled",
-        AccountColumn::Health => "health_rank",
-    };
-    let direction = if sort.descending { " DESC" } else { " ASC" };
-    builder.push(" ORDER BY ").push(column).push(direction);
-    if sort.column != AccountColumn::Id {
-        builder.push(", id").push(direction);
+    let mut between = " ORDER BY ";
+    for key in sort_keys(sort.column) {
+        builder.push(between).push(*key).push(if sort.descending { " DESC" } else { " ASC" });
+        between = ", ";
+    }
+}
+
+/// The keys of an order, the id last. All run in one direction, so that one index serves both directions.
+fn sort_keys(column: AccountColumn) -> &'static [&'static str] {
+    match column {
+        AccountColumn::Id => &["id"],
+        AccountColumn::Name => &["name_folded", "id"],
+        AccountColumn::SecureConnection => &["secure_connection", "id"],
+        // SSL, TLS, and plain connections last.
+        AccountColumn::ConnectionType => &["(connection_type = '')", "connection_type", "id"],
+        AccountColumn::Protocol => &["protocol", "id"],
+        AccountColumn::Port => &["port", "id"],
+        AccountColumn::AutomaticCheck => &["automatic_check", "id"],
+        AccountColumn::KeepCopy => &["keep_copy", "id"],
+        AccountColumn::Status => &["enabled", "id"],
+        AccountColumn::Health => &["health_rank", "id"],
     }
 }
 
@@ -307,4 +316,51 @@ async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), Store
         .await
         .map_err(backend)?;
     if found.is_none() { Err(StoreError::Gone { field: "network_connector_id" }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many accounts as the report must bear, made inside the database.
+    const MANY: &str = "
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+        INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
+            address, port, secure_connection, connection_type, skip_certificate, credential_id, deleted_at, health_rank)
+        SELECT 1, 'Account ' || n, 'account ' || n, n % 2, n % 3 = 0, 300, n % 5 > 0,
+            CASE WHEN n % 2 = 0 THEN 'imap' ELSE 'pop3' END, 'mail.example.org', 100 + n % 900, n % 3 > 0,
+            CASE n % 3 WHEN 0 THEN '' WHEN 1 THEN 'ssl' ELSE 'tls' END, 0, 1, CASE WHEN n % 10 = 0 THEN 1 END, n % 4
+        FROM numbers";
+
+    #[tokio::test]
+    async fn every_order_of_a_hundred_thousand_accounts_walks_along_an_index() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = SqliteStore::open(&format!("sqlite://{}/posthorn.db", folder.path().display())).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query(
+            "INSERT INTO credentials (id, version, name, name_folded, search_folded, username, sealed, secret_set_at,
+                 secret_set_by)
+             VALUES (1, 1, 'c', 'c', 'c', 'c', X'00', 0, '')",
+        )
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        sqlx::query(MANY).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        for column in AccountColumn::ALL {
+            for descending in [false, true] {
+                let query = AccountQuery { sort: AccountSort { column, descending }, ..AccountQuery::default() };
+                let mut builder = QueryBuilder::<Db>::new("EXPLAIN QUERY PLAN ");
+                push_listing(&mut builder, &query, 0, 30);
+                let plan: Vec<(i64, i64, i64, String)> =
+                    builder.build_query_as().fetch_all(store.reader()).await.unwrap();
+                let plan: Vec<String> = plan.into_iter().map(|it| it.3).collect();
+                assert!(!plan.iter().any(|it| it.contains("TEMP B-TREE")), "{column:?}: {plan:?}");
+                let walks = plan.iter().any(|it| it.contains("USING INDEX accounts_"));
+                // The table itself is in the order of its ids.
+                assert!(walks || column == AccountColumn::Id, "{column:?}: {plan:?}");
+            }
+        }
+        store.close().await;
+    }
 }

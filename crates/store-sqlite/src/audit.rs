@@ -5,13 +5,17 @@ use domain::{
     audit::{AuditAction, AuditEntry, AuditQuery, AuditRow},
     ids::AuditId,
     page::Page,
-    text::{fold, like_anywhere},
+    text::fold,
     time::Timestamp,
 };
 use service::ports::{AuditStore, StoreError};
 use sqlx::{FromRow, QueryBuilder};
 
-use crate::{Db, SqliteStore, Tx, error::backend, record::count};
+use crate::{
+    Db, SqliteStore, Tx,
+    error::backend,
+    record::{clean, count, pattern},
+};
 
 /// Writes entries within the transaction of what they tell about.
 pub(crate) async fn write(tx: &mut Tx, entries: &[AuditEntry]) -> Result<(), StoreError> {
@@ -21,12 +25,12 @@ pub(crate) async fn write(tx: &mut Tx, entries: &[AuditEntry]) -> Result<(), Sto
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(entry.at.0)
-        .bind(&entry.actor)
-        .bind(fold(&entry.actor))
-        .bind(&entry.origin)
+        .bind(clean(&entry.actor))
+        .bind(fold(&clean(&entry.actor)))
+        .bind(clean(&entry.origin))
         .bind(entry.action.as_str())
-        .bind(&entry.subject)
-        .bind(fold(&entry.subject))
+        .bind(clean(&entry.subject))
+        .bind(fold(&clean(&entry.subject)))
         .bind(&entry.before)
         .bind(&entry.after)
         .execute(&mut **tx)
@@ -93,12 +97,43 @@ impl AuditStore for SqliteStore {
 
 fn push_filter(builder: &mut QueryBuilder<Db>, query: &AuditQuery) {
     builder.push(" WHERE TRUE");
-    for (column, text) in [("actor_folded", &query.actor), ("subject_folded", &query.subject)] {
-        if !text.is_empty() {
-            builder.push(" AND ").push(column).push(" LIKE ").push_bind(like_anywhere(text)).push(" ESCAPE '\\'");
-        }
+    if !query.actor.is_empty() {
+        let pattern = pattern(&query.actor);
+        let beginning = pattern.trim_start_matches('%').to_owned();
+        builder.push(" AND actor_folded LIKE ").push_bind(beginning).push(" ESCAPE '\\'");
+    }
+    if !query.subject.is_empty() {
+        builder.push(" AND subject_folded LIKE ").push_bind(pattern(&query.subject)).push(" ESCAPE '\\'");
     }
     if let Some(action) = query.action {
         builder.push(" AND action = ").push_bind(action.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_log_is_append_only() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = SqliteStore::open(&format!("sqlite://{}/posthorn.db", folder.path().display())).await.unwrap();
+        let entry = AuditEntry {
+            at: Timestamp(1),
+            actor: "ana".to_owned(),
+            origin: String::new(),
+            action: AuditAction::SignIn,
+            subject: String::new(),
+            before: None,
+            after: None,
+        };
+        store.add_audit(&[entry]).await.unwrap();
+        for forbidden in ["UPDATE audit SET actor = 'bob'", "DELETE FROM audit"] {
+            let mut tx = store.begin().await.unwrap();
+            let error = sqlx::query(forbidden).execute(&mut *tx).await.unwrap_err();
+            assert!(error.to_string().contains("append-only"), "{error}");
+        }
+        assert_eq!(store.list_audit(&AuditQuery::default()).await.unwrap().total, 1);
+        store.close().await;
     }
 }

@@ -14,7 +14,7 @@ use service::ports::{CheckStore, Finished, Lease, StoreError};
 use crate::{
     SqliteStore, Tx,
     error::backend,
-    record::{RunRecord, count},
+    record::{RunRecord, clean, count},
 };
 
 /// Fails unless the lease is still the account's latest. Within a write transaction nobody can take it meanwhile.
@@ -39,7 +39,7 @@ impl CheckStore for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Lease>, StoreError> {
         let mut tx = self.begin().await?;
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
+        let mut rows: Vec<(i64, i64, i64)> = sqlx::query_as(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
              WHERE id IN (
                  SELECT id FROM accounts
@@ -48,7 +48,7 @@ impl CheckStore for SqliteStore {
                      AND (lease_owner IS NULL OR lease_until < $3)
                  ORDER BY next_check_at
                  LIMIT $4)
-             RETURNING id, fence",
+             RETURNING next_check_at, id, fence",
         )
         .bind(owner)
         .bind(now.plus(lease_for).0)
@@ -58,7 +58,9 @@ impl CheckStore for SqliteStore {
         .await
         .map_err(backend)?;
         tx.commit().await.map_err(backend)?;
-        Ok(rows.into_iter().map(|(id, fence)| Lease { account_id: AccountId(id), fence }).collect())
+        // What is returned comes in no order.
+        rows.sort_unstable();
+        Ok(rows.into_iter().map(|(_, id, fence)| Lease { account_id: AccountId(id), fence }).collect())
     }
 
     async fn take_account(
@@ -152,7 +154,7 @@ impl CheckStore for SqliteStore {
         .bind(i64::try_from(run.deleted_messages).unwrap_or(i64::MAX))
         .bind(to_json(&run.stages)?)
         .bind(run.error.as_ref().map(|it| it.kind.as_str()))
-        .bind(run.error.as_ref().map(|it| it.message.clone()))
+        .bind(run.error.as_ref().map(|it| clean(&it.message)))
         .bind(run.id.0)
         .execute(&mut *tx)
         .await
@@ -160,7 +162,8 @@ impl CheckStore for SqliteStore {
         let failure = health.failure.as_ref();
         sqlx::query(
             "UPDATE accounts
-             SET last_success_at = $1, next_check_at = $2, failure_kind = $3, failure_message = $4,
+             SET last_success_at = $1,
+                 next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN $2 END, failure_kind = $3, failure_message = $4,
                  failure_since = $5, n_failures = $6, is_stopped = $7, health_rank = $8,
                  lease_owner = NULL, lease_until = NULL
              WHERE id = $9",
@@ -168,7 +171,7 @@ impl CheckStore for SqliteStore {
         .bind(health.last_success_at.map(|it| it.0))
         .bind(health.next_check_at.map(|it| it.0))
         .bind(failure.map(|it| it.kind.as_str()))
-        .bind(failure.map(|it| it.message.clone()))
+        .bind(failure.map(|it| clean(&it.message)))
         .bind(failure.map(|it| it.since.0))
         .bind(failure.map_or(0, |it| i64::from(it.n_failures)))
         .bind(failure.is_some_and(|it| it.is_stopped))
@@ -228,10 +231,13 @@ impl CheckStore for SqliteStore {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let at: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(next_check_at) FROM accounts
-             WHERE deleted_at IS NULL AND next_check_at IS NOT NULL AND lease_owner IS NULL",
+            "SELECT next_check_at FROM accounts
+             WHERE deleted_at IS NULL AND next_check_at IS NOT NULL AND enabled AND automatic_check AND NOT is_stopped
+                 AND lease_owner IS NULL
+             ORDER BY next_check_at
+             LIMIT 1",
         )
-        .fetch_one(self.reader())
+        .fetch_optional(self.reader())
         .await
         .map_err(backend)?;
         Ok(at.map(Timestamp))

@@ -7,7 +7,7 @@ use domain::{
     connector::{Connector, ConnectorDraft, ConnectorKind},
     ids::{AccountId, ConnectorId, CredentialId},
     page::{Page, PageRequest},
-    text::{fold, like_anywhere},
+    text::fold,
 };
 use service::ports::{ConnectorStore, StoreError};
 use sqlx::FromRow;
@@ -15,7 +15,7 @@ use sqlx::FromRow;
 use crate::{
     SqliteStore, Tx, audit,
     error::{backend, in_use, taken},
-    record::count,
+    record::{count, pattern},
 };
 
 #[derive(FromRow)]
@@ -64,15 +64,15 @@ macro_rules! select {
 #[async_trait]
 impl ConnectorStore for SqliteStore {
     async fn list_connectors(&self, search: &str, page: PageRequest) -> Result<Page<Connector>, StoreError> {
-        let pattern = like_anywhere(search);
+        let wanted = pattern(search);
         let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM connectors WHERE search_folded LIKE $1 ESCAPE '\\'")
-            .bind(&pattern)
+            .bind(&wanted)
             .fetch_one(self.reader())
             .await
             .map_err(backend)?;
         let records: Vec<Record> =
             sqlx::query_as(select!("WHERE search_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded LIMIT $2 OFFSET $3"))
-                .bind(&pattern)
+                .bind(&wanted)
                 .bind(page.limit())
                 .bind(page.offset())
                 .fetch_all(self.reader())

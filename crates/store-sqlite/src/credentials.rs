@@ -7,7 +7,7 @@ use domain::{
     credential::{Credential, CredentialDraft},
     ids::{AccountId, CredentialId},
     page::{Page, PageRequest},
-    text::{fold, like_anywhere},
+    text::fold,
     time::Timestamp,
 };
 use service::ports::{CredentialStore, SealedSecret, StoreError};
@@ -16,7 +16,7 @@ use sqlx::FromRow;
 use crate::{
     SqliteStore, Tx, audit,
     error::{backend, in_use, taken},
-    record::count,
+    record::{count, pattern},
 };
 
 #[derive(FromRow)]
@@ -59,15 +59,15 @@ macro_rules! select {
 #[async_trait]
 impl CredentialStore for SqliteStore {
     async fn list_credentials(&self, search: &str, page: PageRequest) -> Result<Page<Credential>, StoreError> {
-        let pattern = like_anywhere(search);
+        let wanted = pattern(search);
         let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM credentials WHERE search_folded LIKE $1 ESCAPE '\\'")
-            .bind(&pattern)
+            .bind(&wanted)
             .fetch_one(self.reader())
             .await
             .map_err(backend)?;
         let records: Vec<Record> =
             sqlx::query_as(select!("WHERE search_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded LIMIT $2 OFFSET $3"))
-                .bind(&pattern)
+                .bind(&wanted)
                 .bind(page.limit())
                 .bind(page.offset())
                 .fetch_all(self.reader())

@@ -6,13 +6,18 @@ use domain::{
     ids::{AccountId, MessageId, UserId},
     message::{MessageQuery, MessageRow},
     page::Page,
-    text::{fold, like_anywhere},
+    text::fold,
     time::Timestamp,
 };
 use service::ports::{Arrival, KnownRemote, Lease, LedgerStore, Listed, RemoteKey, RemoteState, StoreError, Verdict};
 use sqlx::{FromRow, QueryBuilder};
 
-use crate::{Db, SqliteStore, Tx, audit, checks::check_fence, error::backend, record::count};
+use crate::{
+    Db, SqliteStore, Tx, audit,
+    checks::check_fence,
+    error::backend,
+    record::{clean, count, pattern},
+};
 
 /// Zstandard's own default: about as fast as the disk, and mail shrinks to a third.
 const COMPRESSION: i32 = 3;
@@ -41,11 +46,12 @@ impl TryFrom<RemoteRecord> for KnownRemote {
             (None, None, Some(uidl)) => RemoteKey::Uidl(uidl),
             _ => return Err(corrupt("uid")),
         };
+        let state = parse_state(&record.state).ok_or_else(|| corrupt("state"))?;
         Ok(Self {
             key,
-            state: parse_state(&record.state).ok_or_else(|| corrupt("state"))?,
+            state,
             n_attempts: u32::try_from(record.n_attempts).map_err(|_| corrupt("n_attempts"))?,
-            is_delete_wanted: record.delete_wanted_at.is_some(),
+            is_delete_wanted: state == RemoteState::Stored && record.delete_wanted_at.is_some(),
         })
     }
 }
@@ -167,7 +173,7 @@ impl LedgerStore for SqliteStore {
                  WHERE id = $1 AND state = 'listed'",
             )
             .bind(id)
-            .bind(reason)
+            .bind(clean(reason))
             .bind(i64::from(*quarantine_after)),
         }
         .execute(&mut *tx)
@@ -254,7 +260,7 @@ impl LedgerStore for SqliteStore {
 fn push_filter(builder: &mut QueryBuilder<Db>, account: AccountId, query: &MessageQuery) {
     builder.push(" WHERE account_id = ").push_bind(account.0);
     if !query.search.is_empty() {
-        builder.push(" AND search_folded LIKE ").push_bind(like_anywhere(&query.search)).push(" ESCAPE '\\'");
+        builder.push(" AND search_folded LIKE ").push_bind(pattern(&query.search)).push(" ESCAPE '\\'");
     }
 }
 
@@ -289,15 +295,15 @@ async fn store_one(
          RETURNING id",
     )
     .bind(lease.account_id.0)
-    .bind(&index.subject)
-    .bind(&index.from)
+    .bind(clean(&index.subject))
+    .bind(clean(&index.from))
     .bind(index.date.map(|it| it.0))
     .bind(at.0)
     .bind(signed(size))
     .bind(i64::from(index.n_attachments))
-    .bind(&index.message_id)
+    .bind(clean(&index.message_id))
     .bind(index.is_unreadable)
-    .bind(fold(&format!("{} {}", index.from, index.subject)))
+    .bind(fold(&clean(&format!("{} {}", index.from, index.subject))))
     .fetch_one(&mut **tx)
     .await
     .map_err(backend)?;

@@ -1,9 +1,12 @@
 //! Rows as the database has them, before any rule of the domain was checked.
 
+use std::borrow::Cow;
+
 use domain::{
     account::{Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security},
     check::{CheckError, CheckRun, ErrorKind, Outcome},
     ids::{AccountId, CheckRunId, ConnectorId, CredentialId},
+    text::like_anywhere,
     time::Timestamp,
 };
 use service::ports::StoreError;
@@ -166,4 +169,14 @@ impl TryFrom<RunRecord> for CheckRun {
 /// Counts are never negative in the database.
 pub(crate) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
+}
+
+/// Text from outside as both databases can hold it: PostgreSQL takes no NUL, and one hostile subject must not stop a batch.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// A `LIKE` pattern that finds the text anywhere.
+pub(crate) fn pattern(text: &str) -> String {
+    like_anywhere(&clean(text))
 }

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use crate::{
     SqliteStore, audit,
     error::{backend, taken},
-    record::count,
+    record::{clean, count},
 };
 
 #[derive(FromRow)]
@@ -52,7 +52,7 @@ impl UserStore for SqliteStore {
     async fn find_user(&self, name: &str) -> Result<Option<User>, StoreError> {
         let record: Option<Record> =
             sqlx::query_as("SELECT id, name, role, password_hash FROM users WHERE name_folded = $1")
-                .bind(fold(name))
+                .bind(fold(&clean(name)))
                 .fetch_optional(self.reader())
                 .await
                 .map_err(backend)?;

@@ -1,1 +1,122 @@
-//! The conformance suite.
+//! What every store must do. Each store's `tests/conformance.rs` calls [`conformance!`], which makes one test of each function
+//! here, on an empty store of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "this crate is linked into tests only, and panicking is how a test fails"
+)]
+
+pub mod accounts;
+pub mod audit;
+pub mod checks;
+pub mod connectors;
+pub mod credentials;
+pub mod ledger;
+pub mod postgres;
+pub mod samples;
+pub mod users;
+
+use std::sync::Arc;
+
+use service::ports::Store;
+
+/// The store under test.
+pub type Subject = Arc<dyn Store>;
+
+/// Every test, on what `open` makes: a value with a field `store: Subject` and a method `async fn close(self)`.
+#[macro_export]
+macro_rules! conformance {
+    ($open:path) => {
+        $crate::tests_of! { $open;
+            accounts {
+                an_account_comes_back_as_it_was_added,
+                names_are_unique_without_regard_to_case_and_accents,
+                only_one_of_two_at_once_gets_a_name,
+                the_name_filter_folds_case_and_accents,
+                percent_in_the_filter_is_literal,
+                every_filter_selects,
+                every_sort_runs_both_ways_with_ties_by_id,
+                pages_cover_the_list_without_overlap,
+                a_stale_version_is_a_conflict,
+                a_change_clears_the_failure,
+                a_missing_reference_is_named,
+                a_removed_account_frees_its_name,
+                a_restored_account_needs_its_name_free,
+                only_stored_messages_are_wanted_deleted,
+            }
+            credentials {
+                a_credential_comes_back_as_it_was_added,
+                reserved_ids_are_different,
+                the_search_looks_at_names_and_user_names,
+                names_are_unique_and_versions_checked,
+                the_secret_stays_unless_a_new_one_is_given,
+                a_new_secret_ends_the_stop_of_its_accounts,
+                a_credential_in_use_stays,
+            }
+            connectors {
+                a_connector_comes_back_as_it_was_added,
+                the_search_looks_at_names_and_addresses,
+                names_versions_and_references_are_checked,
+                a_connector_in_use_stays,
+            }
+            users {
+                only_one_first_user_is_made,
+                users_are_found_without_regard_to_case,
+                sessions_are_found_touched_and_removed,
+                expired_sessions_go,
+                tokens_lead_to_their_user,
+                a_setting_is_set_once,
+            }
+            audit {
+                entries_come_newest_first,
+                every_filter_selects,
+                a_refused_change_leaves_no_entry,
+                what_a_stranger_typed_is_recorded,
+            }
+            ledger {
+                listing_twice_changes_nothing,
+                arrivals_are_stored_once,
+                both_kinds_of_keys_are_kept_apart,
+                hostile_text_does_not_stop_a_batch,
+                failures_end_in_quarantine,
+                a_message_too_large_is_left_alone,
+                only_stored_messages_become_deleted,
+                messages_come_newest_first_and_are_searched,
+                each_reader_has_seen_what_they_opened,
+                messages_outlive_their_account,
+                a_lost_lease_writes_nothing,
+            }
+            checks {
+                due_accounts_are_taken_longest_due_first,
+                accounts_that_are_not_to_be_checked_are_not_taken,
+                two_takers_share_no_account,
+                an_account_is_held_by_one_at_a_time,
+                a_lease_that_ran_out_can_be_taken,
+                a_lease_is_prolonged,
+                a_run_is_recorded_as_it_goes,
+                a_failure_is_kept_with_the_account,
+                a_run_that_nobody_ended_is_ended_by_the_next,
+                a_check_of_an_account_disabled_meanwhile_ends_well,
+                a_lease_given_back_leaves_no_run,
+                the_next_due_time_counts_only_what_will_be_checked,
+            }
+        }
+    };
+}
+
+/// One module an area, one test a function.
+#[macro_export]
+macro_rules! tests_of {
+    ($open:path; $($area:ident { $($name:ident),+ $(,)? })+) => {$(
+        mod $area {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let opened = $open().await;
+                $crate::$area::$name(std::sync::Arc::clone(&opened.store)).await;
+                opened.close().await;
+            }
+        )+}
+    )+};
+}

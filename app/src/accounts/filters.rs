@@ -1,0 +1,108 @@
+//! The search fields of the report: they act as one types or chooses; without script the Search button sends them.
+
+use std::time::Duration;
+
+use domain::account::AccountQuery;
+use leptos::{ev, leptos_dom::helpers::debounce, prelude::*};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+use crate::context;
+
+/// Between the last letter and the new rows.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+#[component]
+pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) -> impl IntoView {
+    let words = context::words();
+    let navigate = use_navigate();
+    // Any other filter begins at the first page again.
+    let go = Callback::new(move |change: AccountQuery| {
+        let mut change = change;
+        change.page.page = 1;
+        let address = super::report::address(&change);
+        navigate(&address, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+    });
+    let typed = StoredValue::new_local(debounce(DEBOUNCE, move |name: String| {
+        let mut next = query.get_untracked();
+        name.trim().clone_into(&mut next.filter.name);
+        go.run(next);
+    }));
+    let on_name = move |event: ev::Event| typed.update_value(|it| it(event_target_value(&event)));
+    let initial = query.get_untracked();
+    let hidden_active = move || {
+        let filter = query.get().filter;
+        [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled].iter().flatten().count()
+    };
+    let is_open = RwSignal::new(is_open_by_url || hidden_active() > 0);
+    let on_submit = move |event: ev::SubmitEvent| {
+        // The rows follow already; a full load would only flicker.
+        event.prevent_default();
+    };
+    let choose = move |key: &'static str, value: String| {
+        let flag = match value.as_str() {
+            "true" | "enabled" => Some(true),
+            "false" | "disabled" => Some(false),
+            _ => None,
+        };
+        let mut next = query.get_untracked();
+        match key {
+            "secure_connection" => next.filter.secure_connection = flag,
+            "automatic_check" => next.filter.automatic_check = flag,
+            "keep_copy" => next.filter.keep_copy = flag,
+            _ => next.filter.enabled = flag,
+        }
+        go.run(next);
+    };
+    let yes_no = [("", words.common.any), ("true", words.common.yes), ("false", words.common.no)];
+    let states = [
+        ("", words.common.any),
+        ("enabled", words.accounts.enabled_status),
+        ("disabled", words.accounts.disabled_status),
+    ];
+    let select = move |key: &'static str,
+                       label: &'static str,
+                       options: [(&'static str, &'static str); 3],
+                       now: fn(&AccountQuery) -> Option<bool>| {
+        let chosen = move || match query.with(now) {
+            None => options[0].0,
+            Some(true) => options[1].0,
+            Some(false) => options[2].0,
+        };
+        let option = move |(value, label): (&'static str, &'static str)| {
+            view! { <option value=value selected=move || chosen() == value>{label}</option> }
+        };
+        let id = format!("filter-{key}");
+        view! {
+            <div class="filter">
+                <label for=id.clone()>{label}</label>
+                <select id=id name=key prop:value=chosen on:change=move |event| choose(key, event_target_value(&event))>
+                    {options.map(option).collect_view()}
+                </select>
+            </div>
+        }
+    };
+    let clear = move || super::report::address(&AccountQuery { sort: query.get().sort, ..AccountQuery::default() });
+    view! {
+        <form class="filters" method="get" action=super::PATH role="search" aria-label=words.accounts.filters on:submit=on_submit>
+            <div class="filter">
+                <label for="filter-name">{words.accounts.name}</label>
+                <input type="search" id="filter-name" name="name" value=initial.filter.name autocomplete="off"
+                    prop:value=move || query.get().filter.name on:input=on_name/>
+            </div>
+            <button type="submit" class="button">{words.common.search}</button>
+            <button type="submit" class="button" name="more" value="1" aria-expanded=move || is_open.get().to_string() aria-controls="more-filters"
+                on:click=move |event| { event.prevent_default(); is_open.update(|it| *it = !*it); }>
+                {words.common.more}
+            </button>
+            {move || (!query.get().filter.is_empty()).then(|| view! { <a class="clear" href=clear>{words.common.clear_filters}</a> })}
+            <div id="more-filters" class="more-filters" hidden=move || !is_open.get()>
+                {select("secure_connection", words.accounts.secure_connection, yes_no, |it| it.filter.secure_connection)}
+                {select("automatic_check", words.accounts.automatic_check, yes_no, |it| it.filter.automatic_check)}
+                {select("keep_copy", words.accounts.keep_copy, yes_no, |it| it.filter.keep_copy)}
+                {select("status", words.accounts.status, states, |it| it.filter.enabled)}
+            </div>
+            {move || (initial.sort != domain::account::AccountSort::default())
+                .then(|| view! { <input type="hidden" name="sort" value=move || query.get().sort.to_param()/> })}
+        </form>
+    }
+}

@@ -1,0 +1,312 @@
+//! The form of an account. It posts natively to `…/save/{id or new}`; the browser runs the same rules first.
+
+#[cfg(not(feature = "ssr"))]
+use domain::account::AccountDraft;
+use domain::{
+    account::{Account, AccountForm, Choice, MessageCounts},
+    actor::Permission,
+    problem::{Problem, Rule},
+};
+use leptos::{ev, prelude::*};
+use leptos_router::hooks::use_params_map;
+
+use super::{
+    PATH,
+    api::{FormAnswer, load_account_form},
+    label,
+};
+use crate::{
+    context,
+    posted::Posted,
+    ui::{
+        field::{Face, Radios, SelectField, TextField},
+        form::{ErrorSummary, guard_unsaved, live_error},
+        notice::Failure,
+        page::Page,
+    },
+};
+
+/// Seconds that the interval's dropdown offers.
+const INTERVALS: [u64; 7] = [60, 300, 900, 1_800, 3_600, 21_600, 86_400];
+
+#[component]
+pub fn FormPage() -> impl IntoView {
+    let words = context::words();
+    let params = use_params_map();
+    let id =
+        Memo::new(move |_| params.read().get("id").filter(|it| it != "new").map(|it| it.parse::<i64>().unwrap_or(0)));
+    let answer = Resource::new_blocking(move || id.get(), load_account_form);
+    view! {
+        <Page title=words.accounts.title>
+            <Suspense fallback=move || view! { <p class="loading" role="status">{words.common.loading}</p> }>
+                {move || Suspend::new(async move {
+                    match answer.await {
+                        Ok(answer) => view! { <AccountFormView answer/> }.into_any(),
+                        Err(error) => {
+                            #[cfg(feature = "ssr")]
+                            if error == crate::error::UserError::NotFound && let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+                                response.set_status(http::StatusCode::NOT_FOUND);
+                            }
+                            view! { <Failure error/> }.into_any()
+                        }
+                    }
+                })}
+            </Suspense>
+        </Page>
+    }
+}
+
+fn face(name: &'static str, problems: RwSignal<Vec<Problem>>, hint: &str) -> Face {
+    let label = label(name);
+    let required = matches!(name, "name" | "address" | "protocol" | "credential_id");
+    Face { name, label, hint: hint.to_owned(), error: live_error(problems, name, label), required }
+}
+
+fn options(choices: &[Choice]) -> Vec<(String, String)> {
+    choices.iter().map(|it| (it.id.to_string(), format!("{} ({})", it.name, it.hint))).collect()
+}
+
+fn interval_label(seconds: u64) -> String {
+    let words = &context::words().accounts;
+    match seconds {
+        it if it % 3_600 == 0 => words.interval_hours(it / 3_600),
+        it if it % 60 == 0 => words.interval_minutes(it / 60),
+        it => words.interval_seconds(it),
+    }
+}
+
+/// What the form element holds right now, field by field.
+#[cfg(not(feature = "ssr"))]
+fn read_form(form: &leptos::web_sys::HtmlFormElement) -> AccountForm {
+    use leptos::wasm_bindgen::JsCast as _;
+    let mut read = AccountForm::default();
+    let elements = form.elements();
+    for nth in 0..elements.length() {
+        let Some(element) = elements.item(nth) else { continue };
+        let (name, value) = if let Some(input) = element.dyn_ref::<leptos::web_sys::HtmlInputElement>() {
+            if matches!(input.type_().as_str(), "radio" | "checkbox") && !input.checked() {
+                continue;
+            }
+            (input.name(), input.value())
+        } else if let Some(select) = element.dyn_ref::<leptos::web_sys::HtmlSelectElement>() {
+            (select.name(), select.value())
+        } else {
+            continue;
+        };
+        if let Some(slot) = slot(&mut read, &name) {
+            *slot = value;
+        }
+    }
+    read
+}
+
+#[cfg(not(feature = "ssr"))]
+fn slot<'a>(form: &'a mut AccountForm, name: &str) -> Option<&'a mut String> {
+    Some(match name {
+        "name" => &mut form.name,
+        "keep_copy" => &mut form.keep_copy,
+        "automatic_check" => &mut form.automatic_check,
+        "interval_s" => &mut form.interval_s,
+        "enabled" => &mut form.enabled,
+        "address" => &mut form.address,
+        "port" => &mut form.port,
+        "protocol" => &mut form.protocol,
+        "use_network_connector" => &mut form.use_network_connector,
+        "network_connector_id" => &mut form.network_connector_id,
+        "credential_id" => &mut form.credential_id,
+        "skip_certificate" => &mut form.skip_certificate,
+        "secure_connection" => &mut form.secure_connection,
+        "secure_connection_type" => &mut form.secure_connection_type,
+        "version" => &mut form.version,
+        "grant_credential" => &mut form.grant_credential,
+        _ => return None,
+    })
+}
+
+/// Runs the rules on what stands in the form; the native post goes on only if none is broken.
+fn check_before_post(event: &ev::SubmitEvent, problems: RwSignal<Vec<Problem>>, is_dirty: RwSignal<bool>) {
+    #[cfg(not(feature = "ssr"))]
+    {
+        use leptos::wasm_bindgen::JsCast as _;
+        let target = event.target().and_then(|it| it.dyn_into::<leptos::web_sys::HtmlFormElement>().ok());
+        if let Some(Err(found)) = target.map(|it| AccountDraft::try_from(&read_form(&it))) {
+            event.prevent_default();
+            problems.set(found);
+            return;
+        }
+    }
+    #[cfg(feature = "ssr")]
+    {
+        _ = (event, problems);
+    }
+    is_dirty.set(false);
+}
+
+#[component]
+fn AccountFormView(answer: FormAnswer) -> impl IntoView {
+    let words = context::words();
+    let FormAnswer { posted: Posted { form, problems: found, is_conflict, error }, choices, account, counts } = answer;
+    let problems = RwSignal::new(found);
+    let is_dirty = RwSignal::new(false);
+    guard_unsaved(is_dirty);
+    // Without script nothing can be enabled later: the server sends everything enabled and ignores what does not count.
+    let is_live = RwSignal::new(false);
+    Effect::new(move || is_live.set(true));
+    let uses_connector = RwSignal::new(form.use_network_connector.clone());
+    let is_secure = RwSignal::new(form.secure_connection.clone());
+    let kind = RwSignal::new(form.secure_connection_type.clone());
+    let protocol = RwSignal::new(form.protocol.clone());
+    let keep_copy = RwSignal::new(form.keep_copy.clone());
+    let without_connector = Signal::derive(move || is_live.get() && uses_connector.get() != "yes");
+    let without_tls = Signal::derive(move || is_live.get() && is_secure.get() != "yes");
+    let standard_port = Signal::derive(move || {
+        let form = AccountForm {
+            protocol: protocol.get(),
+            secure_connection: is_secure.get(),
+            secure_connection_type: kind.get(),
+            ..AccountForm::default()
+        };
+        form.standard_port().map(|it| it.to_string()).unwrap_or_default()
+    });
+    let yes_no = [("yes", words.common.yes), ("no", words.common.no)];
+    let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
+    let wants_grant = problems.with_untracked(|it| it.iter().any(|it| it.rule == Rule::GrantNeeded));
+    let action = account.as_ref().map_or_else(|| format!("{PATH}/save/new"), |it| format!("{PATH}/save/{}", it.id));
+    let conflict = is_conflict.then(|| account.clone().map(|it| view! { <Conflict mine=form.clone() stored=it/> }));
+    let version = account.as_ref().map(|it| it.version.to_string()).unwrap_or_default();
+    let stored_form = account.clone();
+    let mut interval_options: Vec<_> = INTERVALS.iter().map(|it| (it.to_string(), interval_label(*it))).collect();
+    if let Ok(own) = form.interval_s.parse::<u64>()
+        && !INTERVALS.contains(&own)
+    {
+        interval_options.push((own.to_string(), interval_label(own)));
+    }
+    let of = move |name: &'static str, hint: &str| face(name, problems, hint);
+    let has_account = account.is_some();
+    view! {
+        {error.map(|error| view! { <Failure error/> })}
+        <ErrorSummary problems label/>
+        {conflict}
+        <form class="account-form" method="post" action=action novalidate=true on:input=move |_| is_dirty.set(true)
+            on:submit=move |event| check_before_post(&event, problems, is_dirty)>
+            <input type="hidden" name="version" value=version/>
+            <section>
+                <h2>{words.accounts.section_account}</h2>
+                <TextField face=of("name", "") value=form.name/>
+                <Radios face=of("keep_copy", words.accounts.keep_hint) options=yes_no chosen=keep_copy/>
+                <Radios face=of("automatic_check", "") options=yes_no chosen=RwSignal::new(form.automatic_check)/>
+                <SelectField face=of("interval_s", "") options=interval_options value=form.interval_s/>
+                <Radios face=of("enabled", "") options=yes_no chosen=RwSignal::new(form.enabled)/>
+            </section>
+            <section>
+                <h2>{words.accounts.section_server}</h2>
+                <TextField face=of("address", words.accounts.address_hint) value=form.address/>
+                <TextField face=of("port", words.accounts.port_hint) value=form.port numeric=true placeholder=standard_port/>
+                <SelectField face=of("protocol", "") empty=words.common.choose value=form.protocol on_change=Callback::new(move |it| protocol.set(it))
+                    options=[("imap", "IMAP"), ("pop3", "POP3")].map(|(key, label)| (key.to_owned(), label.to_owned())).to_vec()/>
+            </section>
+            <section>
+                <h2>{words.accounts.section_network}</h2>
+                <Radios face=of("use_network_connector", "") options=yes_no chosen=uses_connector/>
+                <SelectField face=of("network_connector_id", words.accounts.connector_hint) empty=words.common.choose options=options(&choices.connectors)
+                    value=form.network_connector_id disabled=without_connector/>
+            </section>
+            <section>
+                <h2>{words.accounts.section_authentication}</h2>
+                <SelectField face=of("credential_id", words.accounts.credential_hint) empty=words.common.choose options=options(&choices.credentials) value=form.credential_id/>
+                {choices.credentials.is_empty().then(|| view! {
+                    <p><a href=format!("/settings/credentials/new?return={PATH}/new")>{words.accounts.register_credential}</a></p>
+                })}
+            </section>
+            <section>
+                <h2>{words.accounts.section_security}</h2>
+                <Radios face=of("skip_certificate", words.accounts.skip_hint) options=yes_no chosen=RwSignal::new(form.skip_certificate) disabled=without_tls/>
+                <Radios face=of("secure_connection", "") options=yes_no chosen=is_secure/>
+                <Radios face=of("secure_connection_type", words.accounts.type_hint) options=[("tls", "TLS"), ("ssl", "SSL")] chosen=kind disabled=without_tls/>
+            </section>
+            {has_account.then(|| view! {
+                <div class="field grant" class:wanted=wants_grant>
+                    <span class="radio">
+                        <input type="checkbox" id="grant_credential" name="grant_credential" value="yes" aria-describedby="grant-hint"/>
+                        <label for="grant_credential">{words.accounts.grant}</label>
+                    </span>
+                    <p class="hint" id="grant-hint">{words.accounts.grant_hint}</p>
+                </div>
+            })}
+            <div class="buttons">
+                {may_write.then(|| view! { <button class="button primary">{words.accounts.save}</button> })}
+                <a href=PATH>{words.common.cancel}</a>
+            </div>
+        </form>
+        {stored_form.map(|account| view! { <Aside account counts/> })}
+    }
+}
+
+/// Deleting, and what a changed copy setting leaves behind: each its own form, so that no save does it by the way.
+#[component]
+fn Aside(account: Account, counts: MessageCounts) -> impl IntoView {
+    let words = &context::words().accounts;
+    let may_delete = context::user().is_some_and(|it| it.role.may(Permission::Delete));
+    let (id, version) = (account.id, account.version.to_string());
+    let older = (!account.draft.keep_copy && counts.on_server > 0 && may_delete).then(|| {
+        view! {
+            <form method="post" action=format!("{PATH}/delete-older/{id}") class="danger">
+                <p>{words.older(counts.on_server)}</p>
+                <button class="button">{words.delete_older}</button>
+            </form>
+        }
+    });
+    let remove = may_delete.then(|| {
+        view! {
+            <button type="button" class="button danger-button" popovertarget="delete-dialog">{words.delete}</button>
+            <div id="delete-dialog" popover="auto" class="floating dialog" role="dialog" aria-label=words.delete>
+                <form method="post" action=format!("{PATH}/delete/{id}")>
+                    <input type="hidden" name="version" value=version/>
+                    <p>{words.delete_hint(counts.only_here)}</p>
+                    <div class="buttons">
+                        <button type="button" class="button" popovertarget="delete-dialog" popovertargetaction="hide">{context::words().common.cancel}</button>
+                        <button class="button danger-button">{context::words().common.delete}</button>
+                    </div>
+                </form>
+            </div>
+        }
+    });
+    view! { <div class="aside">{older}{remove}</div> }
+}
+
+/// Both values of every field that differs.
+#[component]
+fn Conflict(mine: AccountForm, stored: Account) -> impl IntoView {
+    let words = &context::words().common;
+    let theirs = AccountForm::of(&stored);
+    let rows = [
+        ("name", &mine.name, &theirs.name),
+        ("keep_copy", &mine.keep_copy, &theirs.keep_copy),
+        ("automatic_check", &mine.automatic_check, &theirs.automatic_check),
+        ("interval_s", &mine.interval_s, &theirs.interval_s),
+        ("enabled", &mine.enabled, &theirs.enabled),
+        ("address", &mine.address, &theirs.address),
+        ("port", &mine.port, &theirs.port),
+        ("protocol", &mine.protocol, &theirs.protocol),
+        ("use_network_connector", &mine.use_network_connector, &theirs.use_network_connector),
+        ("credential_id", &mine.credential_id, &theirs.credential_id),
+        ("skip_certificate", &mine.skip_certificate, &theirs.skip_certificate),
+        ("secure_connection", &mine.secure_connection, &theirs.secure_connection),
+        ("secure_connection_type", &mine.secure_connection_type, &theirs.secure_connection_type),
+    ];
+    let row = |(field, mine, theirs): (&str, &String, &String)| {
+        (mine != theirs).then(
+            || view! { <tr><th scope="row">{label(field)}</th><td>{mine.clone()}</td><td>{theirs.clone()}</td></tr> },
+        )
+    };
+    view! {
+        <div class="summary" role="alert">
+            <h2>{words.conflict_title}</h2>
+            <p>{words.conflict_hint}</p>
+            <table>
+                <thead><tr><th scope="col">{words.conflict_field}</th><th scope="col">{words.conflict_yours}</th><th scope="col">{words.conflict_stored}</th></tr></thead>
+                <tbody>{rows.map(row).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+}

@@ -1,0 +1,32 @@
+//! The screens of accounts: the report, the form, what was deleted.
+
+pub mod api;
+pub mod deleted;
+pub mod filters;
+pub mod form;
+pub mod health;
+pub mod report;
+
+/// Where the report is; everything else of accounts is below.
+pub const PATH: &str = "/settings/email/imap-pop3";
+
+/// The label of a field of the form, by its name in the JSON interface.
+pub fn label(field: &str) -> &'static str {
+    let words = &crate::context::words().accounts;
+    match field {
+        "name" => words.account_name,
+        "keep_copy" => words.keep_copy_column,
+        "automatic_check" => words.automatic_check,
+        "interval_s" => words.interval,
+        "enabled" => words.enabled,
+        "address" => words.address,
+        "port" => words.port,
+        "protocol" => words.protocol,
+        "use_network_connector" => words.use_connector,
+        "network_connector_id" => words.connector,
+        "skip_certificate" => words.skip_certificate,
+        "secure_connection" => words.use_safe,
+        "secure_connection_type" => words.secure_type,
+        _ => words.credential,
+    }
+}

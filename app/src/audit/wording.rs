@@ -1,0 +1,47 @@
+//! The words of what can happen, and the pictures of records in a form that can be read.
+
+use domain::audit::AuditAction;
+use words::Words;
+
+pub fn action(action: AuditAction, words: &Words) -> &'static str {
+    let words = &words.audit;
+    match action {
+        AuditAction::SignIn => words.sign_in,
+        AuditAction::SignInFailed => words.sign_in_failed,
+        AuditAction::SignOut => words.sign_out,
+        AuditAction::UserAdded => words.user_added,
+        AuditAction::TokenCreated => words.token_created,
+        AuditAction::AccountAdded => words.account_added,
+        AuditAction::AccountChanged => words.account_changed,
+        AuditAction::AccountRemoved => words.account_removed,
+        AuditAction::AccountRestored => words.account_restored,
+        AuditAction::CredentialGranted => words.credential_granted,
+        AuditAction::CredentialAdded => words.credential_added,
+        AuditAction::CredentialChanged => words.credential_changed,
+        AuditAction::CredentialRemoved => words.credential_removed,
+        AuditAction::ConnectorAdded => words.connector_added,
+        AuditAction::ConnectorChanged => words.connector_changed,
+        AuditAction::ConnectorRemoved => words.connector_removed,
+        AuditAction::CheckAsked => words.check_asked,
+        AuditAction::MessageOpened => words.message_opened,
+        AuditAction::ReportExported => words.report_exported,
+        AuditAction::OlderDeletionAsked => words.older_deletion_asked,
+    }
+}
+
+/// The JSON of a record with one member a line; anything else as it is.
+pub fn pretty(json: &str) -> String {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(json);
+    value.and_then(|it| serde_json::to_string_pretty(&it)).unwrap_or_else(|_| json.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_broken_into_lines_and_anything_else_is_left_alone() {
+        assert_eq!(pretty(r#"{"a":1}"#), "{\n  \"a\": 1\n}");
+        assert_eq!(pretty("no json"), "no json");
+    }
+}

@@ -1,0 +1,88 @@
+//! The one mapping from what went wrong to what a user sees. No free text: the wording is chosen from the locale.
+
+use domain::problem::{Problem, Rule};
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
+use serde::{Deserialize, Serialize};
+use words::Words;
+
+/// Why a server function did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserError {
+    SignedOut,
+    Forbidden,
+    NotFound,
+    Conflict,
+    InUse,
+    Invalid(Vec<Problem>),
+    /// It never reached the server.
+    Unreachable,
+    /// Logged on the server under this reference.
+    Failed {
+        reference: String,
+    },
+}
+
+impl FromServerFnError for UserError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Request(_) => Self::Unreachable,
+            _ => Self::Failed { reference: "transport".to_owned() },
+        }
+    }
+}
+
+impl UserError {
+    pub fn wording(&self, words: &Words) -> String {
+        let words = &words.common;
+        match self {
+            Self::SignedOut => words.signed_out.to_owned(),
+            Self::Forbidden => words.forbidden.to_owned(),
+            Self::NotFound => words.not_found_hint.to_owned(),
+            Self::Conflict => words.conflict_title.to_owned(),
+            Self::InUse => words.in_use.to_owned(),
+            Self::Invalid(_) => words.problem_title.to_owned(),
+            Self::Unreachable => words.unreachable.to_owned(),
+            Self::Failed { reference } => words.failed(reference),
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl From<service::Error> for UserError {
+    fn from(error: service::Error) -> Self {
+        match error {
+            service::Error::Forbidden(_) | service::Error::Refused => Self::Forbidden,
+            service::Error::NotFound => Self::NotFound,
+            service::Error::Conflict => Self::Conflict,
+            service::Error::InUse(_) => Self::InUse,
+            service::Error::Invalid(problems) => Self::Invalid(problems),
+            service::Error::TooManyAttempts { .. } => Self::Failed { reference: "attempts".to_owned() },
+            service::Error::Internal { reference } => Self::Failed { reference },
+        }
+    }
+}
+
+/// A problem in words: what rule the field with this label broke.
+pub fn problem_wording(rule: &Rule, label: &str, words: &Words) -> String {
+    let words = &words.problems;
+    match rule {
+        Rule::Missing => words.missing(label),
+        Rule::TooLong { max } => words.too_long(label, max),
+        Rule::TooShort { min } => words.too_short(label, min),
+        Rule::Control => words.control(label),
+        Rule::Taken => words.taken(label),
+        Rule::NotAnAddress => words.not_an_address(label),
+        Rule::NotAPort => words.not_a_port(label),
+        Rule::NotAnOption => words.not_an_option(label),
+        Rule::OutOfRange { min, max } => words.out_of_range(label, min, max),
+        Rule::Gone => words.gone(label),
+        Rule::GrantNeeded => words.grant_needed(label),
+        Rule::NeedsSecureConnection => words.needs_secure_connection(label),
+        Rule::Refused => words.refused(label),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the page has to say: flashes after a success, failures that stay, empty lists.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::icon::Icon;
+use crate::{context, error::UserError};
+
+/// The words of a success that the URL names by its key, so that no text of a URL is ever shown.
+fn flash_text(key: &str) -> Option<&'static str> {
+    let words = context::words();
+    Some(match key {
+        "account-saved" => words.accounts.flash_saved,
+        "account-deleted" => words.accounts.flash_deleted,
+        "account-restored" => words.accounts.flash_restored,
+        "older-deleted" => words.accounts.flash_older,
+        "credential-saved" => words.credentials.saved,
+        "credential-deleted" => words.credentials.deleted,
+        "connector-saved" => words.connectors.saved,
+        "connector-deleted" => words.connectors.deleted,
+        _ => return None,
+    })
+}
+
+/// The flash that the URL asks for, if any.
+#[component]
+pub fn Flash() -> impl IntoView {
+    let query = use_query_map();
+    let text = move || query.read().get("flash").and_then(|it| flash_text(&it));
+    let refusal = move || query.read().get("flash").filter(|it| it == "in-use").map(|_| context::words().common.in_use);
+    view! {
+        <div role="status" class="flash-region">
+            {move || text().map(|it| view! { <p class="flash"><Icon name="check"/>{it}</p> })}
+        </div>
+        {move || refusal().map(|it| view! { <p class="alert" role="alert"><Icon name="alert"/>{it}</p> })}
+    }
+}
+
+/// A failure, with what to do and the reference to give.
+#[component]
+pub fn Failure(error: UserError) -> impl IntoView {
+    let words = context::words();
+    let text = error.wording(words);
+    let signed_out = error == UserError::SignedOut;
+    view! {
+        <div class="alert" role="alert">
+            <Icon name="alert"/>
+            <p>{text}</p>
+            {signed_out.then(|| view! { <a href="/sign-in" rel="external">{words.sign_in.title}</a> })}
+        </div>
+    }
+}
+
+/// A list with nothing in it, and what to do about that.
+#[component]
+pub fn Empty(title: &'static str, hint: &'static str, children: Children) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <h2>{title}</h2>
+            <p>{hint}</p>
+            {children()}
+        </div>
+    }
+}

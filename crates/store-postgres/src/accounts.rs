@@ -1,0 +1,320 @@
+//! Accounts on PostgreSQL.
+
+use async_trait::async_trait;
+use domain::{
+    account::{
+        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, MessageCounts,
+    },
+    audit::AuditEntry,
+    ids::{AccountId, ConnectorId, CredentialId},
+    page::{Page, PageRequest},
+    text::fold,
+    time::Timestamp,
+};
+use service::ports::{AccountStore, StoreError};
+use sqlx::QueryBuilder;
+
+use crate::{
+    Db, PostgresStore, Tx, audit,
+    error::{backend, taken},
+    record::{AccountRecord, account_columns, count, pattern},
+};
+
+#[async_trait]
+impl AccountStore for PostgresStore {
+    async fn list_accounts(&self, query: &AccountQuery) -> Result<Page<AccountRow>, StoreError> {
+        let total = self.count_accounts(&query.filter).await?;
+        let rows = self.scan_accounts(query, query.page.offset(), query.page.limit()).await?;
+        Ok(Page::new(rows, total, query.page))
+    }
+
+    async fn scan_accounts(
+        &self,
+        query: &AccountQuery,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<AccountRow>, StoreError> {
+        let mut builder = QueryBuilder::<Db>::default();
+        push_listing(&mut builder, query, offset, limit);
+        let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+        records.into_iter().map(AccountRecord::into_row).collect()
+    }
+
+    async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError> {
+        let mut builder = QueryBuilder::<Db>::new("SELECT COUNT(*) FROM accounts");
+        push_filter(&mut builder, filter);
+        let total: i64 = builder.build_query_scalar().fetch_one(self.reader()).await.map_err(backend)?;
+        Ok(count(total))
+    }
+
+    async fn list_deleted_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM accounts WHERE deleted_at IS NOT NULL")
+            .fetch_one(self.reader())
+            .await
+            .map_err(backend)?;
+        let records: Vec<AccountRecord> = sqlx::query_as(concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC LIMIT $1 OFFSET $2"
+        ))
+        .bind(page.limit())
+        .bind(page.offset())
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let accounts = records.into_iter().map(AccountRecord::into_account).collect::<Result<_, _>>()?;
+        Ok(Page::new(accounts, count(total), page))
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let record: Option<AccountRecord> =
+            sqlx::query_as(concat!("SELECT ", account_columns!(), " FROM accounts WHERE id = $1"))
+                .bind(id.0)
+                .fetch_optional(self.reader())
+                .await
+                .map_err(backend)?;
+        record.map(AccountRecord::into_account).transpose()
+    }
+
+    async fn add_account(
+        &self,
+        draft: &AccountDraft,
+        due_at: Option<Timestamp>,
+        audit: &[AuditEntry],
+    ) -> Result<AccountId, StoreError> {
+        let mut tx = self.begin().await?;
+        check_references(&mut tx, draft).await?;
+        let query = sqlx::query_scalar(
+            "INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
+                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
+                 next_check_at)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             RETURNING id",
+        );
+        let destination = &draft.destination;
+        let id: i64 = query
+            .bind(&draft.name)
+            .bind(fold(&draft.name))
+            .bind(draft.keep_copy)
+            .bind(draft.automatic_check)
+            .bind(i64::from(draft.interval_s))
+            .bind(draft.enabled)
+            .bind(draft.protocol.as_str())
+            .bind(destination.address.as_str())
+            .bind(i64::from(destination.port))
+            .bind(destination.security.is_secure())
+            .bind(destination.security.kind().unwrap_or_default())
+            .bind(destination.security.skips_certificate())
+            .bind(destination.route.connector_id().map(|it| it.0))
+            .bind(draft.credential_id.0)
+            .bind(due_at.map(|it| it.0))
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|it| taken(it, "name"))?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(AccountId(id))
+    }
+
+    async fn change_account(
+        &self,
+        id: AccountId,
+        version: i64,
+        draft: &AccountDraft,
+        due_at: Option<Timestamp>,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        check_version(&mut tx, id, version).await?;
+        check_references(&mut tx, draft).await?;
+        let query = sqlx::query(
+            "UPDATE accounts
+             SET version = version + 1, name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
+                 interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
+                 connection_type = $11, skip_certificate = $12, connector_id = $13, credential_id = $14,
+                 next_check_at = $15, failure_kind = NULL, failure_message = NULL, failure_since = NULL,
+                 n_failures = 0, is_stopped = FALSE,
+                 health_rank = CASE WHEN last_success_at IS NULL THEN 1 ELSE 0 END
+             WHERE id = $16",
+        );
+        let destination = &draft.destination;
+        query
+            .bind(&draft.name)
+            .bind(fold(&draft.name))
+            .bind(draft.keep_copy)
+            .bind(draft.automatic_check)
+            .bind(i64::from(draft.interval_s))
+            .bind(draft.enabled)
+            .bind(draft.protocol.as_str())
+            .bind(destination.address.as_str())
+            .bind(i64::from(destination.port))
+            .bind(destination.security.is_secure())
+            .bind(destination.security.kind().unwrap_or_default())
+            .bind(destination.security.skips_certificate())
+            .bind(destination.route.connector_id().map(|it| it.0))
+            .bind(draft.credential_id.0)
+            .bind(due_at.map(|it| it.0))
+            .bind(id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(|it| taken(it, "name"))?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(version + 1)
+    }
+
+    async fn remove_account(
+        &self,
+        id: AccountId,
+        version: i64,
+        at: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        check_version(&mut tx, id, version).await?;
+        sqlx::query("UPDATE accounts SET version = version + 1, deleted_at = $1, next_check_at = NULL WHERE id = $2")
+            .bind(at.0)
+            .bind(id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn restore_account(
+        &self,
+        id: AccountId,
+        due_at: Option<Timestamp>,
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let restored = sqlx::query(
+            "UPDATE accounts SET version = version + 1, deleted_at = NULL, next_check_at = $1
+             WHERE id = $2 AND deleted_at IS NOT NULL",
+        )
+        .bind(due_at.map(|it| it.0))
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(|it| taken(it, "name"))?;
+        if restored.rows_affected() == 0 {
+            return Err(StoreError::NotFound);
+        }
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError> {
+        let (stored, only_here): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'deleted')
+             FROM remotes WHERE account_id = $1 AND message_id IS NOT NULL",
+        )
+        .bind(id.0)
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let (stored, only_here) = (count(stored), count(only_here));
+        Ok(MessageCounts { stored, on_server: stored - only_here, only_here })
+    }
+
+    async fn want_older_deleted(&self, id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let wanted = sqlx::query(
+            "UPDATE remotes SET delete_wanted_at = $1
+             WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL",
+        )
+        .bind(at.0)
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(wanted.rows_affected())
+    }
+}
+
+fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i64, limit: i64) {
+    builder.push(concat!("SELECT ", account_columns!(), " FROM accounts"));
+    push_filter(builder, &query.filter);
+    push_sort(builder, query.sort);
+    builder.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+}
+
+/// Every value is bound; the columns are named here and nowhere else.
+fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter) {
+    builder.push(" WHERE deleted_at IS NULL");
+    if !filter.name.is_empty() {
+        builder.push(" AND name_folded LIKE ").push_bind(pattern(&filter.name)).push(" ESCAPE '\\'");
+    }
+    let flags = [
+        ("secure_connection", filter.secure_connection),
+        ("automatic_check", filter.automatic_check),
+        ("keep_copy", filter.keep_copy),
+        ("enabled", filter.enabled),
+    ];
+    for (column, wanted) in flags {
+        if let Some(wanted) = wanted {
+            builder.push(" AND ").push(column).push(" = ").push_bind(wanted);
+        }
+    }
+}
+
+fn push_sort(builder: &mut QueryBuilder<Db>, sort: AccountSort) {
+    let mut between = " ORDER BY ";
+    for key in sort_keys(sort.column) {
+        builder.push(between).push(*key).push(if sort.descending { " DESC" } else { " ASC" });
+        between = ", ";
+    }
+}
+
+/// The keys of an order, the id last. All run in one direction, so that one index serves both directions.
+fn sort_keys(column: AccountColumn) -> &'static [&'static str] {
+    match column {
+        AccountColumn::Id => &["id"],
+        AccountColumn::Name => &["name_folded", "id"],
+        AccountColumn::SecureConnection => &["secure_connection", "id"],
+        // SSL, TLS, and plain connections last.
+        AccountColumn::ConnectionType => &["(connection_type = '')", "connection_type", "id"],
+        AccountColumn::Protocol => &["protocol", "id"],
+        AccountColumn::Port => &["port", "id"],
+        AccountColumn::AutomaticCheck => &["automatic_check", "id"],
+        AccountColumn::KeepCopy => &["keep_copy", "id"],
+        AccountColumn::Status => &["enabled", "id"],
+        AccountColumn::Health => &["health_rank", "id"],
+    }
+}
+
+async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), StoreError> {
+    let current: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR UPDATE")
+            .bind(id.0)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(backend)?;
+    match current {
+        None => Err(StoreError::NotFound),
+        Some(current) if current != version => Err(StoreError::Conflict),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), StoreError> {
+    let CredentialId(credential) = draft.credential_id;
+    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM credentials WHERE id = $1 FOR SHARE")
+        .bind(credential)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?;
+    if found.is_none() {
+        return Err(StoreError::Gone { field: "credential_id" });
+    }
+    let Some(ConnectorId(connector)) = draft.destination.route.connector_id() else { return Ok(()) };
+    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM connectors WHERE id = $1 FOR SHARE")
+        .bind(connector)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?;
+    if found.is_none() { Err(StoreError::Gone { field: "network_connector_id" }) } else { Ok(()) }
+}

@@ -1,0 +1,199 @@
+//! Network connectors on PostgreSQL.
+
+use async_trait::async_trait;
+use domain::{
+    account::{Address, Choice, UsedBy},
+    audit::AuditEntry,
+    connector::{Connector, ConnectorDraft, ConnectorKind},
+    ids::{AccountId, ConnectorId, CredentialId},
+    page::{Page, PageRequest},
+    text::fold,
+};
+use service::ports::{ConnectorStore, StoreError};
+use sqlx::FromRow;
+
+use crate::{
+    PostgresStore, Tx, audit,
+    error::{backend, in_use, taken},
+    record::{count, pattern},
+};
+
+#[derive(FromRow)]
+struct Record {
+    id: i64,
+    version: i64,
+    name: String,
+    kind: String,
+    address: String,
+    port: i64,
+    credential_id: Option<i64>,
+    n_uses: i64,
+}
+
+impl TryFrom<Record> for Connector {
+    type Error = StoreError;
+
+    fn try_from(record: Record) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "connectors", column, row: record.id };
+        Ok(Self {
+            id: ConnectorId(record.id),
+            version: record.version,
+            n_uses: count(record.n_uses),
+            draft: ConnectorDraft {
+                kind: ConnectorKind::parse(&record.kind).ok_or_else(|| corrupt("kind"))?,
+                port: u16::try_from(record.port).map_err(|_| corrupt("port"))?,
+                name: record.name,
+                address: Address::from_stored(record.address),
+                credential_id: record.credential_id.map(CredentialId),
+            },
+        })
+    }
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, version, name, kind, address, port, credential_id,
+                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS n_uses
+             FROM connectors ",
+            $tail
+        )
+    };
+}
+
+#[async_trait]
+impl ConnectorStore for PostgresStore {
+    async fn list_connectors(&self, search: &str, page: PageRequest) -> Result<Page<Connector>, StoreError> {
+        let wanted = pattern(search);
+        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM connectors WHERE search_folded LIKE $1 ESCAPE '\\'")
+            .bind(&wanted)
+            .fetch_one(self.reader())
+            .await
+            .map_err(backend)?;
+        let records: Vec<Record> =
+            sqlx::query_as(select!("WHERE search_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded LIMIT $2 OFFSET $3"))
+                .bind(&wanted)
+                .bind(page.limit())
+                .bind(page.offset())
+                .fetch_all(self.reader())
+                .await
+                .map_err(backend)?;
+        let connectors = records.into_iter().map(Connector::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::new(connectors, count(total), page))
+    }
+
+    async fn connector_choices(&self) -> Result<Vec<Choice>, StoreError> {
+        let rows: Vec<(i64, String, String)> =
+            sqlx::query_as("SELECT id, name, address FROM connectors ORDER BY name_folded")
+                .fetch_all(self.reader())
+                .await
+                .map_err(backend)?;
+        Ok(rows.into_iter().map(|(id, name, hint)| Choice { id, name, hint }).collect())
+    }
+
+    async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError> {
+        let record: Option<Record> =
+            sqlx::query_as(select!("WHERE id = $1")).bind(id.0).fetch_optional(self.reader()).await.map_err(backend)?;
+        record.map(Connector::try_from).transpose()
+    }
+
+    async fn add_connector(&self, draft: &ConnectorDraft, audit: &[AuditEntry]) -> Result<ConnectorId, StoreError> {
+        let mut tx = self.begin().await?;
+        check_credential(&mut tx, draft).await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO connectors (version, name, name_folded, search_folded, kind, address, port, credential_id)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7)
+             RETURNING id",
+        )
+        .bind(&draft.name)
+        .bind(fold(&draft.name))
+        .bind(searched(draft))
+        .bind(draft.kind.as_str())
+        .bind(draft.address.as_str())
+        .bind(i64::from(draft.port))
+        .bind(draft.credential_id.map(|it| it.0))
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(|it| taken(it, "name"))?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(ConnectorId(id))
+    }
+
+    async fn change_connector(
+        &self,
+        id: ConnectorId,
+        version: i64,
+        draft: &ConnectorDraft,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        check_version(&mut tx, id, version).await?;
+        check_credential(&mut tx, draft).await?;
+        sqlx::query(
+            "UPDATE connectors
+             SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, kind = $4, address = $5,
+                 port = $6, credential_id = $7
+             WHERE id = $8",
+        )
+        .bind(&draft.name)
+        .bind(fold(&draft.name))
+        .bind(searched(draft))
+        .bind(draft.kind.as_str())
+        .bind(draft.address.as_str())
+        .bind(i64::from(draft.port))
+        .bind(draft.credential_id.map(|it| it.0))
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(|it| taken(it, "name"))?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(version + 1)
+    }
+
+    async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        check_version(&mut tx, id, version).await?;
+        sqlx::query("DELETE FROM connectors WHERE id = $1").bind(id.0).execute(&mut *tx).await.map_err(in_use)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError> {
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT id, name FROM accounts WHERE connector_id = $1 ORDER BY name_folded LIMIT 100")
+                .bind(id.0)
+                .fetch_all(self.reader())
+                .await
+                .map_err(backend)?;
+        Ok(rows.into_iter().map(|(id, name)| (AccountId(id), name)).collect())
+    }
+}
+
+fn searched(draft: &ConnectorDraft) -> String {
+    fold(&format!("{} {}", draft.name, draft.address))
+}
+
+async fn check_version(tx: &mut Tx, id: ConnectorId, version: i64) -> Result<(), StoreError> {
+    let current: Option<i64> = sqlx::query_scalar("SELECT version FROM connectors WHERE id = $1 FOR UPDATE")
+        .bind(id.0)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?;
+    match current {
+        None => Err(StoreError::NotFound),
+        Some(current) if current != version => Err(StoreError::Conflict),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn check_credential(tx: &mut Tx, draft: &ConnectorDraft) -> Result<(), StoreError> {
+    let Some(CredentialId(id)) = draft.credential_id else { return Ok(()) };
+    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM credentials WHERE id = $1 FOR SHARE")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?;
+    if found.is_none() { Err(StoreError::Gone { field: "credential_id" }) } else { Ok(()) }
+}

@@ -1,0 +1,182 @@
+//! Rows as the database has them, before any rule of the domain was checked.
+
+use std::borrow::Cow;
+
+use domain::{
+    account::{Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security},
+    check::{CheckError, CheckRun, ErrorKind, Outcome},
+    ids::{AccountId, CheckRunId, ConnectorId, CredentialId},
+    text::like_anywhere,
+    time::Timestamp,
+};
+use service::ports::StoreError;
+use sqlx::FromRow;
+
+/// A row of `accounts`.
+#[derive(FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns are what they are")]
+pub(crate) struct AccountRecord {
+    id: i64,
+    version: i64,
+    name: String,
+    keep_copy: bool,
+    automatic_check: bool,
+    interval_s: i64,
+    enabled: bool,
+    protocol: String,
+    address: String,
+    port: i64,
+    secure_connection: bool,
+    connection_type: String,
+    skip_certificate: bool,
+    connector_id: Option<i64>,
+    credential_id: i64,
+    deleted_at: Option<i64>,
+    last_success_at: Option<i64>,
+    next_check_at: Option<i64>,
+    failure_kind: Option<String>,
+    failure_message: Option<String>,
+    failure_since: Option<i64>,
+    n_failures: i64,
+    is_stopped: bool,
+}
+
+/// The columns of [`AccountRecord`].
+macro_rules! account_columns {
+    () => {
+        "id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port, secure_connection, \
+         connection_type, skip_certificate, connector_id, credential_id, deleted_at, last_success_at, next_check_at, \
+         failure_kind, failure_message, failure_since, n_failures, is_stopped"
+    };
+}
+pub(crate) use account_columns;
+
+impl AccountRecord {
+    fn corrupt(&self, column: &'static str) -> StoreError {
+        StoreError::Corrupt { table: "accounts", column, row: self.id }
+    }
+
+    fn protocol(&self) -> Result<Protocol, StoreError> {
+        Protocol::parse(&self.protocol).ok_or_else(|| self.corrupt("protocol"))
+    }
+
+    fn port(&self) -> Result<u16, StoreError> {
+        u16::try_from(self.port).map_err(|_| self.corrupt("port"))
+    }
+
+    fn security(&self) -> Security {
+        Security::from_parts(self.secure_connection, Some(&self.connection_type), self.skip_certificate)
+    }
+
+    fn health(&self) -> Result<Health, StoreError> {
+        let failure = match &self.failure_kind {
+            None => None,
+            Some(kind) => Some(Failure {
+                kind: ErrorKind::parse(kind).ok_or_else(|| self.corrupt("failure_kind"))?,
+                message: self.failure_message.clone().unwrap_or_default(),
+                since: Timestamp(self.failure_since.unwrap_or_default()),
+                n_failures: u32::try_from(self.n_failures).map_err(|_| self.corrupt("n_failures"))?,
+                is_stopped: self.is_stopped,
+            }),
+        };
+        Ok(Health {
+            last_success_at: self.last_success_at.map(Timestamp),
+            next_check_at: self.next_check_at.map(Timestamp),
+            failure,
+        })
+    }
+
+    pub(crate) fn into_row(self) -> Result<AccountRow, StoreError> {
+        Ok(AccountRow {
+            id: AccountId(self.id),
+            security: self.security(),
+            protocol: self.protocol()?,
+            port: self.port()?,
+            health: self.health()?,
+            automatic_check: self.automatic_check,
+            keep_copy: self.keep_copy,
+            enabled: self.enabled,
+            name: self.name,
+        })
+    }
+
+    pub(crate) fn into_account(self) -> Result<Account, StoreError> {
+        Ok(Account {
+            id: AccountId(self.id),
+            version: self.version,
+            health: self.health()?,
+            deleted_at: self.deleted_at.map(Timestamp),
+            draft: AccountDraft {
+                keep_copy: self.keep_copy,
+                automatic_check: self.automatic_check,
+                interval_s: u32::try_from(self.interval_s).map_err(|_| self.corrupt("interval_s"))?,
+                enabled: self.enabled,
+                protocol: self.protocol()?,
+                credential_id: CredentialId(self.credential_id),
+                destination: Destination {
+                    port: self.port()?,
+                    security: self.security(),
+                    route: self.connector_id.map_or(Route::Direct, |it| Route::Connector(ConnectorId(it))),
+                    address: Address::from_stored(self.address),
+                },
+                name: self.name,
+            },
+        })
+    }
+}
+
+/// A row of `check_runs`.
+#[derive(FromRow)]
+pub(crate) struct RunRecord {
+    id: i64,
+    account_id: i64,
+    started_at: i64,
+    finished_at: Option<i64>,
+    outcome: String,
+    new_messages: i64,
+    deleted_messages: i64,
+    stages: String,
+    error_kind: Option<String>,
+    error_message: Option<String>,
+}
+
+impl TryFrom<RunRecord> for CheckRun {
+    type Error = StoreError;
+
+    fn try_from(record: RunRecord) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "check_runs", column, row: record.id };
+        let error = match record.error_kind {
+            None => None,
+            Some(kind) => Some(CheckError {
+                kind: ErrorKind::parse(&kind).ok_or_else(|| corrupt("error_kind"))?,
+                message: record.error_message.unwrap_or_default(),
+            }),
+        };
+        Ok(Self {
+            id: CheckRunId(record.id),
+            account_id: AccountId(record.account_id),
+            started_at: Timestamp(record.started_at),
+            finished_at: record.finished_at.map(Timestamp),
+            outcome: Outcome::parse(&record.outcome).ok_or_else(|| corrupt("outcome"))?,
+            new_messages: u64::try_from(record.new_messages).map_err(|_| corrupt("new_messages"))?,
+            deleted_messages: u64::try_from(record.deleted_messages).map_err(|_| corrupt("deleted_messages"))?,
+            stages: serde_json::from_str(&record.stages).map_err(|_| corrupt("stages"))?,
+            error,
+        })
+    }
+}
+
+/// Counts are never negative in the database.
+pub(crate) fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+/// Text from outside as both databases can hold it: PostgreSQL takes no NUL, and one hostile subject must not stop a batch.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// A `LIKE` pattern that finds the text anywhere.
+pub(crate) fn pattern(text: &str) -> String {
+    like_anywhere(&clean(text))
+}

@@ -1,0 +1,116 @@
+//! Records to test with.
+
+use std::time::Duration;
+
+use domain::{
+    account::{AccountDraft, Address, Destination, Protocol, Route, Security, Trust},
+    audit::{AuditAction, AuditEntry},
+    connector::{ConnectorDraft, ConnectorKind},
+    credential::CredentialDraft,
+    ids::{AccountId, ConnectorId, CredentialId},
+    message::MessageIndex,
+    time::Timestamp,
+};
+use service::ports::{Arrival, Lease, Listed, RemoteKey, SealedSecret};
+
+use crate::Subject;
+
+/// Longer than any test.
+pub const LEASE: Duration = Duration::from_mins(10);
+
+/// A moment of the tests, counted in seconds.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000 + seconds)
+}
+
+pub fn entry(action: AuditAction, actor: &str, subject: &str) -> AuditEntry {
+    AuditEntry {
+        at: at(0),
+        actor: actor.to_owned(),
+        origin: "192.0.2.1".to_owned(),
+        action,
+        subject: subject.to_owned(),
+        before: None,
+        after: Some("{}".to_owned()),
+    }
+}
+
+pub async fn credential(store: &Subject, name: &str) -> CredentialId {
+    let id = store.next_credential_id().await.unwrap();
+    let draft = CredentialDraft { name: name.to_owned(), username: format!("{name}@example.org") };
+    let audit = [entry(AuditAction::CredentialAdded, "ana", name)];
+    store.add_credential(id, &draft, &SealedSecret(vec![1, 2, 3]), &audit).await.unwrap();
+    id
+}
+
+pub fn connector_draft(name: &str, credential_id: Option<CredentialId>) -> ConnectorDraft {
+    ConnectorDraft {
+        name: name.to_owned(),
+        kind: ConnectorKind::HttpConnect,
+        address: Address::from_stored("proxy.example.org".to_owned()),
+        port: 3128,
+        credential_id,
+    }
+}
+
+pub async fn connector(store: &Subject, name: &str) -> ConnectorId {
+    store.add_connector(&connector_draft(name, None), &[]).await.unwrap()
+}
+
+pub fn draft(name: &str, credential_id: CredentialId) -> AccountDraft {
+    AccountDraft {
+        name: name.to_owned(),
+        keep_copy: true,
+        automatic_check: true,
+        interval_s: 300,
+        enabled: true,
+        protocol: Protocol::Imap,
+        destination: Destination {
+            address: Address::from_stored("mail.example.org".to_owned()),
+            port: 993,
+            security: Security::Implicit(Trust::System),
+            route: Route::Direct,
+        },
+        credential_id,
+    }
+}
+
+/// An account that is due at once.
+pub async fn account(store: &Subject, name: &str) -> AccountId {
+    let credential = credential(store, name).await;
+    store.add_account(&draft(name, credential), Some(at(0)), &[]).await.unwrap()
+}
+
+pub async fn take(store: &Subject, id: AccountId) -> Lease {
+    store.take_account(id, "taker", at(0), LEASE).await.unwrap().expect("nobody holds the account")
+}
+
+pub fn uid(uid: u32) -> RemoteKey {
+    RemoteKey::Uid { uid_validity: 7, uid }
+}
+
+pub fn listed(key: RemoteKey) -> Listed {
+    Listed { key, size: 5 }
+}
+
+pub fn arrival(key: RemoteKey, subject: &str) -> Arrival {
+    Arrival {
+        key,
+        raw: format!("Subject: {subject}\r\n\r\nHello\r\n").into_bytes(),
+        index: MessageIndex {
+            subject: subject.to_owned(),
+            from: "Zoë <zoe@example.org>".to_owned(),
+            date: Some(at(-60)),
+            n_attachments: 2,
+            message_id: "<1@example.org>".to_owned(),
+            is_unreadable: false,
+        },
+    }
+}
+
+/// Lists and stores one message.
+pub async fn message(store: &Subject, lease: Lease, key: RemoteKey, subject: &str, seconds: i64) {
+    store.add_listed(lease, &[listed(key.clone())], at(seconds)).await.unwrap();
+    let n_new = store.store_arrivals(lease, vec![arrival(key, subject)], false, at(seconds)).await.unwrap();
+    assert_eq!(n_new, 1);
+}

@@ -1,0 +1,315 @@
+//! The JSON of the interface. What comes in becomes the same form of texts that the screens post, so the same rules run on it.
+
+use domain::{
+    account::{Account, AccountForm, AccountRow, Route},
+    check::{CheckError, CheckRun, Outcome, StageRecord},
+    connector::{Connector, ConnectorForm},
+    credential::{Credential, CredentialForm, SecretInput},
+    message::{Attachment, MessageContent, MessageRow},
+    page::Page,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(crate) struct List<T> {
+    items: Vec<T>,
+    total: u64,
+    page: u32,
+    page_size: u32,
+}
+
+impl<T> List<T> {
+    pub(super) fn of<S>(page: Page<S>, item: impl FnMut(S) -> T) -> Self {
+        let Page { items, total, page, page_size } = page.map(item);
+        Self { items, total, page, page_size }
+    }
+}
+
+/// A record as it was sent: any type a field, so that a wrong one is that field's problem and not the whole body's.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Body(serde_json::Map<String, Value>);
+
+impl Body {
+    /// The field as the text of a form; empty if it is missing or null.
+    fn text(&self, field: &str) -> String {
+        match self.0.get(field) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    fn yes(&self, field: &str) -> String {
+        if self.0.get(field) == Some(&Value::Bool(true)) { "yes".to_owned() } else { String::new() }
+    }
+
+    pub(super) fn account(&self) -> AccountForm {
+        AccountForm {
+            name: self.text("name"),
+            keep_copy: self.text("keep_copy"),
+            automatic_check: self.text("automatic_check"),
+            interval_s: self.text("interval_s"),
+            enabled: self.text("enabled"),
+            address: self.text("address"),
+            port: self.text("port"),
+            protocol: self.text("protocol"),
+            use_network_connector: self.text("use_network_connector"),
+            network_connector_id: self.text("network_connector_id"),
+            credential_id: self.text("credential_id"),
+            skip_certificate: self.text("skip_certificate"),
+            secure_connection: self.text("secure_connection"),
+            secure_connection_type: self.text("secure_connection_type"),
+            version: self.text("version"),
+            grant_credential: self.yes("grant_credential"),
+        }
+    }
+
+    pub(super) fn credential(&self) -> CredentialForm {
+        CredentialForm {
+            name: self.text("name"),
+            username: self.text("username"),
+            secret: SecretInput(self.text("secret")),
+            version: self.text("version"),
+        }
+    }
+
+    pub(super) fn connector(&self) -> ConnectorForm {
+        ConnectorForm {
+            name: self.text("name"),
+            kind: self.text("kind"),
+            address: self.text("address"),
+            port: self.text("port"),
+            credential_id: self.text("credential_id"),
+            version: self.text("version"),
+            grant_credential: self.yes("grant_credential"),
+        }
+    }
+}
+
+/// An account, whole.
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
+pub(crate) struct AccountOut {
+    id: i64,
+    version: i64,
+    name: String,
+    keep_copy: bool,
+    automatic_check: bool,
+    enabled: bool,
+    address: String,
+    port: u16,
+    protocol: &'static str,
+    use_network_connector: bool,
+    network_connector_id: Option<i64>,
+    credential_id: i64,
+    skip_certificate: bool,
+    secure_connection: bool,
+    secure_connection_type: Option<&'static str>,
+    interval_s: u32,
+}
+
+impl From<Account> for AccountOut {
+    fn from(account: Account) -> Self {
+        let draft = account.draft;
+        let destination = draft.destination;
+        Self {
+            id: account.id.0,
+            version: account.version,
+            name: draft.name,
+            keep_copy: draft.keep_copy,
+            automatic_check: draft.automatic_check,
+            enabled: draft.enabled,
+            address: destination.address.to_string(),
+            port: destination.port,
+            protocol: draft.protocol.as_str(),
+            use_network_connector: destination.route != Route::Direct,
+            network_connector_id: destination.route.connector_id().map(|it| it.0),
+            credential_id: draft.credential_id.0,
+            skip_certificate: destination.security.skips_certificate(),
+            secure_connection: destination.security.is_secure(),
+            secure_connection_type: destination.security.kind(),
+            interval_s: draft.interval_s,
+        }
+    }
+}
+
+/// An account in a list.
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
+pub(crate) struct AccountItem {
+    id: i64,
+    name: String,
+    keep_copy: bool,
+    automatic_check: bool,
+    enabled: bool,
+    port: u16,
+    protocol: &'static str,
+    skip_certificate: bool,
+    secure_connection: bool,
+    secure_connection_type: Option<&'static str>,
+    last_success_at: Option<String>,
+    next_check_at: Option<String>,
+    error: Option<CheckError>,
+}
+
+impl From<AccountRow> for AccountItem {
+    fn from(row: AccountRow) -> Self {
+        Self {
+            id: row.id.0,
+            name: row.name,
+            keep_copy: row.keep_copy,
+            automatic_check: row.automatic_check,
+            enabled: row.enabled,
+            port: row.port,
+            protocol: row.protocol.as_str(),
+            skip_certificate: row.security.skips_certificate(),
+            secure_connection: row.security.is_secure(),
+            secure_connection_type: row.security.kind(),
+            last_success_at: row.health.last_success_at.map(|it| it.to_string()),
+            next_check_at: row.health.next_check_at.map(|it| it.to_string()),
+            error: row.health.failure.map(|it| CheckError { kind: it.kind, message: it.message }),
+        }
+    }
+}
+
+/// A credential; its secret is never part of it.
+#[derive(Serialize)]
+pub(crate) struct CredentialOut {
+    id: i64,
+    version: i64,
+    name: String,
+    username: String,
+    secret_set_at: String,
+    used_by: u64,
+}
+
+impl From<Credential> for CredentialOut {
+    fn from(it: Credential) -> Self {
+        Self {
+            id: it.id.0,
+            version: it.version,
+            name: it.name,
+            username: it.username,
+            secret_set_at: it.secret_set_at.to_string(),
+            used_by: it.n_uses,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ConnectorOut {
+    id: i64,
+    version: i64,
+    name: String,
+    kind: &'static str,
+    address: String,
+    port: u16,
+    credential_id: Option<i64>,
+    used_by: u64,
+}
+
+impl From<Connector> for ConnectorOut {
+    fn from(it: Connector) -> Self {
+        Self {
+            id: it.id.0,
+            version: it.version,
+            name: it.draft.name,
+            kind: it.draft.kind.as_str(),
+            address: it.draft.address.to_string(),
+            port: it.draft.port,
+            credential_id: it.draft.credential_id.map(|it| it.0),
+            used_by: it.n_uses,
+        }
+    }
+}
+
+/// A check run.
+#[derive(Serialize)]
+pub(crate) struct Run {
+    id: i64,
+    account_id: i64,
+    started_at: String,
+    finished_at: Option<String>,
+    outcome: Outcome,
+    new_messages: u64,
+    deleted_messages: u64,
+    stages: Vec<StageRecord>,
+    error: Option<CheckError>,
+}
+
+impl From<CheckRun> for Run {
+    fn from(it: CheckRun) -> Self {
+        Self {
+            id: it.id.0,
+            account_id: it.account_id.0,
+            started_at: it.started_at.to_string(),
+            finished_at: it.finished_at.map(|it| it.to_string()),
+            outcome: it.outcome,
+            new_messages: it.new_messages,
+            deleted_messages: it.deleted_messages,
+            stages: it.stages,
+            error: it.error,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct MessageItem {
+    id: i64,
+    account_id: i64,
+    subject: String,
+    from: String,
+    date: Option<String>,
+    received_at: String,
+    size: u64,
+    attachments: u32,
+    seen: bool,
+}
+
+impl From<MessageRow> for MessageItem {
+    fn from(it: MessageRow) -> Self {
+        Self {
+            id: it.id.0,
+            account_id: it.account_id.0,
+            subject: it.subject,
+            from: it.from,
+            date: it.date.map(|it| it.to_string()),
+            received_at: it.received_at.to_string(),
+            size: it.size,
+            attachments: it.n_attachments,
+            seen: it.seen,
+        }
+    }
+}
+
+/// A message, opened.
+#[derive(Serialize)]
+pub(crate) struct MessageOut {
+    #[serde(flatten)]
+    item: MessageItem,
+    to: String,
+    cc: String,
+    text: String,
+    has_html: bool,
+    headers: Vec<(String, String)>,
+    attachment_list: Vec<Attachment>,
+    is_unreadable: bool,
+}
+
+impl From<MessageContent> for MessageOut {
+    fn from(it: MessageContent) -> Self {
+        Self {
+            item: it.row.into(),
+            to: it.to,
+            cc: it.cc,
+            text: it.text,
+            has_html: it.has_html,
+            headers: it.headers,
+            attachment_list: it.attachments,
+            is_unreadable: it.is_unreadable,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `/messages` and the messages of an account.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    actor::Actor,
+    ids::{AccountId, MessageId},
+    message::MessageQuery,
+};
+
+use super::{
+    accounts::Pairs,
+    dto::{List, MessageItem, MessageOut},
+    problem::Problem,
+};
+use crate::http::{Web, download};
+
+pub(super) async fn list(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<i64>,
+    Query(pairs): Pairs,
+) -> Result<Json<List<MessageItem>>, Problem> {
+    let query = MessageQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let page = web.service.messages().list(&actor, AccountId(id), &query).await?;
+    Ok(Json(List::of(page, MessageItem::from)))
+}
+
+pub(super) async fn load(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<i64>,
+) -> Result<Json<MessageOut>, Problem> {
+    Ok(Json(web.service.messages().open(&actor, MessageId(id)).await?.into()))
+}
+
+/// Byte for byte as the server gave it.
+pub(super) async fn raw(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<i64>,
+) -> Result<Response, Problem> {
+    let raw = web.service.messages().raw(&actor, MessageId(id)).await?;
+    Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
+}
+
+pub(super) async fn attachment(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    Path((id, nth)): Path<(i64, u32)>,
+) -> Result<Response, Problem> {
+    let (attachment, bytes) = web.service.messages().attachment(&actor, MessageId(id), nth).await?;
+    Ok(download(&attachment.name, &attachment.content_type, bytes))
+}

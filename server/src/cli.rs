@@ -1,0 +1,154 @@
+//! The command line.
+
+use std::{io::Read as _, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+use domain::{
+    actor::{Actor, Role},
+    check::Outcome,
+    ids::AccountId,
+};
+use service::secret::Secret;
+use tokio::{net::TcpListener, signal, sync::watch};
+
+use crate::{
+    config::{Config, Options},
+    http,
+    parts::System,
+};
+
+/// How long open connections may take to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Administers the IMAP and POP3 accounts that an organisation reads by machine.
+#[derive(Parser)]
+#[command(name = "posthorn", version)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the console and the REST interface, and check accounts.
+    Serve,
+    /// Users.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Tokens of the REST interface.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Check one account now.
+    Check { id: i64 },
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add a user; the password comes on standard input.
+    Add {
+        #[arg(long)]
+        name: String,
+        /// `administrator` or `viewer`
+        #[arg(long)]
+        role: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token for a user and print it, once.
+    Create {
+        #[arg(long)]
+        user: String,
+    },
+}
+
+pub(crate) async fn run() -> Result<()> {
+    let cli = Cli::parse();
+    let config = Config::settle(cli.options)?;
+    let system = System::open(&config).await?;
+    let actor = Actor {
+        user_id: None,
+        name: "command line".to_owned(),
+        role: Role::Administrator,
+        origin: "command line".to_owned(),
+    };
+    match cli.command {
+        Command::Serve => serve(config, system).await,
+        Command::User(UserCommand::Add { name, role }) => {
+            let role = Role::parse(&role).context("the role must be administrator or viewer")?;
+            let mut password = String::new();
+            std::io::stdin().read_to_string(&mut password).context("the password on standard input")?;
+            let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
+            system.service.sign_in().add_user(&actor, &name, password, role).await.map_err(explain)
+        }
+        Command::Token(TokenCommand::Create { user }) => {
+            let token = system.service.sign_in().add_token(&actor, &user).await.map_err(explain)?;
+            say(&token);
+            Ok(())
+        }
+        Command::Check { id } => {
+            let run = system.service.checks().ask(&actor, AccountId(id)).await.map_err(explain)?.finished().await;
+            say(&serde_json::to_string(&crate::api::dto::Run::from(run.clone()))?);
+            match (run.outcome, run.error) {
+                (Outcome::Ok, _) => Ok(()),
+                (_, Some(error)) => bail!("the check failed: {}", error.message),
+                (_, None) => bail!("the check failed"),
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// One line that names field and rule.
+fn explain(error: service::Error) -> anyhow::Error {
+    if let service::Error::Invalid(problems) = &error {
+        let words = words::Locale::En.words();
+        let lines = problems.iter().map(|it| app::error::problem_wording(&it.rule, &it.field, words));
+        return anyhow::anyhow!(lines.collect::<Vec<_>>().join("; "));
+    }
+    error.into()
+}
+
+async fn serve(config: Config, system: System) -> Result<()> {
+    let System { service, collector, set_up_code } = system;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    if service.sign_in().needs_set_up().await.map_err(explain)? {
+        say(&format!("set-up code: {set_up_code}"));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let collecting = tokio::spawn(collector.run(stopped.clone()));
+    let router = http::router(service, config);
+    say(&format!("listening on http://{address}"));
+    let mut draining = stopped;
+    let graceful = axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
+        .with_graceful_shutdown(async move {
+            _ = draining.wait_for(|it| *it).await;
+        });
+    let serving = tokio::spawn(async move { graceful.await });
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    if tokio::time::timeout(DRAIN, serving).await.is_err() {
+        tracing::warn!("some connections were still open");
+    }
+    collecting.await.context("the collector")?;
+    Ok(())
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Checks that are asked for in the inbox: the post that starts one, and the events that tell how it goes.
+
+use std::convert::Infallible;
+
+use app::context::CurrentActor;
+use axum::{
+    Extension,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Redirect, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use domain::{check::CheckRun, ids::AccountId};
+use futures::stream;
+use service::CheckTicket;
+
+use super::{ACCOUNTS, Web, forms::refusal};
+
+/// Runs a check, or joins the running one, and leads back to the inbox when it has ended: for browsers without script.
+pub(super) async fn check(
+    State(web): State<Web>,
+    Path(id): Path<i64>,
+    Extension(CurrentActor(actor)): Extension<CurrentActor>,
+) -> Response {
+    let Some(actor) = actor else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.checks().ask(&actor, AccountId(id)).await {
+        Ok(ticket) => {
+            ticket.finished().await;
+            Redirect::to(&format!("{ACCOUNTS}/{id}/inbox")).into_response()
+        }
+        Err(error) => refusal(&error),
+    }
+}
+
+/// The running check as it goes, or the last one as it ended; the stream ends with it.
+pub(super) async fn events(
+    State(web): State<Web>,
+    Path(id): Path<i64>,
+    Extension(CurrentActor(actor)): Extension<CurrentActor>,
+) -> Response {
+    let Some(actor) = actor else { return StatusCode::UNAUTHORIZED.into_response() };
+    let ticket = match web.service.checks().watch(&actor, AccountId(id)).await {
+        Ok(Some(ticket)) => ticket,
+        Ok(None) => return StatusCode::NOT_FOUND.into_response(),
+        Err(error) => return refusal(&error),
+    };
+    let runs = stream::unfold(Some((ticket, true)), |state| async move {
+        let (mut ticket, is_first) = state?;
+        if !is_first && ticket.updates.changed().await.is_err() {
+            return None;
+        }
+        let run = ticket.updates.borrow_and_update().clone();
+        let next = run.finished_at.is_none().then_some((CheckTicket { updates: ticket.updates }, false));
+        Some((Ok::<_, Infallible>(event(&run)), next))
+    });
+    Sse::new(runs).keep_alive(KeepAlive::default()).into_response()
+}
+
+fn event(run: &CheckRun) -> Event {
+    Event::default().data(serde_json::to_string(run).unwrap_or_default())
+}

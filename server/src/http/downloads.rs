@@ -1,0 +1,183 @@
+//! What a browser downloads, prints, or frames: the report as CSV and on paper, mails and their parts.
+
+use app::context::{CurrentActor, preferences_of};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, RawQuery, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    account::{AccountQuery, AccountRow},
+    actor::Actor,
+    ids::MessageId,
+};
+use futures::{StreamExt as _, stream};
+use report::print::Printed;
+use service::Error;
+use words::Locale;
+
+use super::{
+    Web,
+    forms::refusal,
+    security::{OwnPolicy, ScriptNonce},
+};
+
+/// Rows that are read at once.
+const ROWS_AT_ONCE: i64 = 1_000;
+
+/// A mail's HTML may show what is in it, and nothing else.
+const MAIL_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
+     frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
+
+fn query_of(raw: Option<&str>) -> AccountQuery {
+    let pairs: Vec<(String, String)> = serde_urlencoded_pairs(raw.unwrap_or_default());
+    AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).0
+}
+
+fn serde_urlencoded_pairs(text: &str) -> Vec<(String, String)> {
+    let uri = format!("/?{text}").parse().unwrap_or_default();
+    axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|it| it.0).unwrap_or_default()
+}
+
+fn actor_of(extension: CurrentActor) -> Result<Actor, Response> {
+    extension.0.ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
+}
+
+/// Chunks of rows until none are left.
+fn chunks(web: Web, actor: Actor, query: AccountQuery) -> impl stream::Stream<Item = Result<Vec<AccountRow>, Error>> {
+    stream::try_unfold((web, actor, query, 0), |(web, actor, query, offset)| async move {
+        let rows = web.service.accounts().scan(&actor, &query, offset, ROWS_AT_ONCE).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((rows, (web, actor, query, offset + ROWS_AT_ONCE))))
+    })
+}
+
+/// All matching rows as CSV.
+pub(super) async fn csv(
+    State(web): State<Web>,
+    RawQuery(raw): RawQuery,
+    Extension(actor): Extension<CurrentActor>,
+    headers: HeaderMap,
+) -> Response {
+    let actor = match actor_of(actor) {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    let query = query_of(raw.as_deref());
+    if let Err(error) = web.service.accounts().begin_export(&actor, &query, "CSV").await {
+        return refusal(&error);
+    }
+    let (locale, _) = preferences_of(&headers);
+    let name = format!("imap-pop3-accounts_{}.csv", web.service.now().to_file_stamp());
+    let head = stream::once(async move { Ok(report::csv::head(locale)) });
+    let rows = chunks(web, actor, query).map(move |it| it.map(|rows| report::csv::rows(locale, &rows)));
+    let fixed = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    (fixed, Body::from_stream(head.chain(rows))).into_response()
+}
+
+/// All matching rows as a page to print.
+pub(super) async fn print(
+    State(web): State<Web>,
+    RawQuery(raw): RawQuery,
+    Extension(actor): Extension<CurrentActor>,
+    Extension(ScriptNonce(nonce)): Extension<ScriptNonce>,
+    headers: HeaderMap,
+) -> Response {
+    let actor = match actor_of(actor) {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    let query = query_of(raw.as_deref());
+    if let Err(error) = web.service.accounts().begin_export(&actor, &query, "print").await {
+        return refusal(&error);
+    }
+    let (locale, _): (Locale, _) = preferences_of(&headers);
+    let (who, at) = (actor.name.clone(), web.service.now());
+    let css = format!("/pkg/{}", web.bundle.names.css);
+    let page = Printed { locale, query: &query, who: &who, at, css: &css, nonce: &nonce };
+    let mut html = page.head();
+    let mut rows = std::pin::pin!(chunks(web, actor, query.clone()));
+    while let Some(chunk) = rows.next().await {
+        match chunk {
+            Ok(chunk) => html += &page.rows(&chunk),
+            Err(error) => return refusal(&error),
+        }
+    }
+    html += &page.tail();
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+}
+
+/// A mail's HTML as a document of its own, for the sandboxed frame.
+pub(super) async fn html(
+    State(web): State<Web>,
+    Path((_, message)): Path<(i64, i64)>,
+    Extension(actor): Extension<CurrentActor>,
+) -> Response {
+    let actor = match actor_of(actor) {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    match web.service.messages().html(&actor, MessageId(message)).await {
+        Ok(html) => {
+            own_policy(MAIL_POLICY, ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+        }
+        Err(error) => own_policy(MAIL_POLICY, refusal(&error)),
+    }
+}
+
+/// A mail byte for byte.
+pub(super) async fn raw(
+    State(web): State<Web>,
+    Path((_, message)): Path<(i64, i64)>,
+    Extension(actor): Extension<CurrentActor>,
+) -> Response {
+    let actor = match actor_of(actor) {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    match web.service.messages().raw(&actor, MessageId(message)).await {
+        Ok(raw) => download(&format!("message-{message}.eml"), "message/rfc822", raw),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// An attachment, only ever as a download.
+pub(super) async fn attachment(
+    State(web): State<Web>,
+    Path((_, message, nth)): Path<(i64, i64, u32)>,
+    request: Request,
+) -> Response {
+    let Some(actor) = super::session::actor(&request.into_parts().0) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    match web.service.messages().attachment(&actor, MessageId(message), nth).await {
+        Ok((attachment, bytes)) => download(&attachment.name, &attachment.content_type, bytes),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// Names go out both ways: RFC 6266 with the extended form of RFC 8187 for what is not ASCII.
+pub(crate) fn download(name: &str, content_type: &str, bytes: Vec<u8>) -> Response {
+    let plain: String =
+        name.chars().map(|it| if it.is_ascii_alphanumeric() || "._- ".contains(it) { it } else { '_' }).collect();
+    let extended = domain::query::encode_value(name);
+    let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
+    let content_type =
+        HeaderValue::from_str(content_type).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
+    let mut response = ([(header::CONTENT_DISPOSITION, disposition)], bytes).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    own_policy("default-src 'none'; frame-ancestors 'none'; sandbox", response)
+}
+
+fn own_policy(policy: &'static str, mut response: Response) -> Response {
+    response.extensions_mut().insert(OwnPolicy);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}

@@ -1,0 +1,71 @@
+//! The HTTP side: pages, forms, downloads, the REST interface, and the guards around all of them.
+
+mod bundle;
+mod checks;
+mod downloads;
+mod forms;
+mod health;
+mod pages;
+mod security;
+mod session;
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{get, post},
+};
+use service::Service;
+use tower_http::csrf::CsrfLayer;
+
+use self::bundle::Bundle;
+pub(crate) use self::{downloads::download, session::origin};
+use crate::{api, config::Config};
+
+/// What every handler may need.
+#[derive(Clone)]
+pub(crate) struct Web {
+    pub(crate) service: Service,
+    pub(crate) config: Arc<Config>,
+    pub(crate) bundle: Arc<Bundle>,
+}
+
+const ACCOUNTS: &str = "/settings/email/imap-pop3";
+
+/// Everything that is served.
+pub(crate) fn router(service: Service, config: Config) -> Router {
+    let web = Web { service, config: Arc::new(config), bundle: Arc::new(Bundle::discover()) };
+    let account = |path: &str| format!("{ACCOUNTS}/{path}");
+    let part = |path: &str| format!("{ACCOUNTS}/{{id}}/inbox/messages/{{message}}/{path}");
+    Router::new()
+        .route("/api/{*function}", post(pages::server_function))
+        .route("/sign-in", get(pages::page).post(session::sign_in))
+        .route("/set-up", get(pages::page).post(session::set_up))
+        .route("/sign-out", post(session::sign_out))
+        .route("/preferences", post(session::preferences))
+        .route(&account("save/{id}"), post(forms::save_account))
+        .route(&account("delete/{id}"), post(forms::delete_account))
+        .route(&account("restore/{id}"), post(forms::restore_account))
+        .route(&account("delete-older/{id}"), post(forms::delete_older))
+        .route("/settings/credentials/save/{id}", post(forms::save_credential))
+        .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
+        .route("/settings/connectors/save/{id}", post(forms::save_connector))
+        .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
+        .route(&account("export.csv"), get(downloads::csv))
+        .route(&account("print"), get(downloads::print))
+        .route(&account("{id}/check"), post(checks::check))
+        .route(&account("{id}/check/events"), get(checks::events))
+        .route(&part("html"), get(downloads::html))
+        .route(&part("raw"), get(downloads::raw))
+        .route(&part("attachments/{nth}"), get(downloads::attachment))
+        .fallback(pages::page)
+        .layer(middleware::from_fn_with_state(web.clone(), session::require))
+        .nest("/api/v1", api::router(&web))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/pkg/{name}", get(bundle::file))
+        .layer(CsrfLayer::new())
+        .layer(middleware::from_fn_with_state(web.clone(), security::headers))
+        .with_state(web)
+}
