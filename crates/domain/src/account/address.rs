@@ -23,7 +23,7 @@ impl Address {
         if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return Ok(Self(address.to_string()));
         }
-        let name = idna::domain_to_ascii_strict(text.trim_end_matches('.')).map_err(|_| Rule::NotAnAddress)?;
+        let name = to_ascii(text.trim_end_matches('.'))?;
         let is_host_name = name.len() <= 253 && name.split('.').all(is_label);
         // A name that ends in a number would be read as an IPv4 address by some resolvers (RFC 1123 section 2.1).
         let ends_in_number = name.rsplit('.').next().is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
@@ -42,6 +42,19 @@ impl Address {
     pub fn ip(&self) -> Option<IpAddr> {
         self.0.parse().ok()
     }
+}
+
+/// UTS 46, as registries read names.
+#[cfg(not(target_arch = "wasm32"))]
+fn to_ascii(name: &str) -> Result<String, Rule> {
+    idna::domain_to_ascii_strict(name).map_err(|_| Rule::NotAnAddress)
+}
+
+/// In the browser the tables of UTS 46 would be a quarter of the bundle: letters beyond ASCII pass here, and the server, which
+/// runs the whole rule, has the last word.
+#[cfg(target_arch = "wasm32")]
+fn to_ascii(name: &str) -> Result<String, Rule> {
+    Ok(name.chars().map(|it| if it.is_alphanumeric() && !it.is_ascii() { 'x' } else { it.to_ascii_lowercase() }).collect())
 }
 
 fn is_label(label: &str) -> bool {

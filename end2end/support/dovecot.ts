@@ -1,0 +1,120 @@
+// A real Dovecot of our own: free ports, any user with the password "pass", mail as files.
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { freePort, run } from './process';
+
+export class Dovecot {
+  private delivered = 0;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly child: ChildProcess,
+    readonly ports: { imap: number; imaps: number; pop3: number; pop3s: number },
+    /** The certificate for `localhost` that vouches for itself. */
+    readonly certificate: string,
+  ) {}
+
+  static async start(): Promise<Dovecot> {
+    const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
+    chmodSync(folder, 0o755);
+    const [imap, imaps, pop3, pop3s] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
+      '-addext', 'basicConstraints=critical,CA:FALSE']);
+    mkdirSync(join(folder, 'mail'));
+    const user = userInfo().username;
+    // As root the mail belongs to nobody in particular; otherwise to whoever runs the tests.
+    const config = `
+      base_dir = ${folder}/run
+      state_dir = ${folder}/state
+      log_path = ${folder}/log
+      listen = 127.0.0.1
+      protocols = imap pop3
+      ssl = yes
+      ssl_cert = <${certificate}
+      ssl_key = <${key}
+      disable_plaintext_auth = no
+      default_internal_user = ${user}
+      default_internal_group = ${user}
+      default_login_user = ${user}
+      first_valid_uid = 0
+      first_valid_gid = 0
+      mail_location = maildir:${folder}/mail/%u
+      mail_max_userip_connections = 1000
+      auth_mechanisms = plain login
+      passdb {
+        driver = static
+        args = password=pass
+      }
+      userdb {
+        driver = static
+        args = uid=${user} gid=${user} home=${folder}/mail/%u
+      }
+      service anvil {
+        chroot =
+      }
+      service imap-login {
+        chroot =
+        inet_listener imap {
+          port = ${imap}
+        }
+        inet_listener imaps {
+          port = ${imaps}
+          ssl = yes
+        }
+      }
+      service pop3-login {
+        chroot =
+        inet_listener pop3 {
+          port = ${pop3}
+        }
+        inet_listener pop3s {
+          port = ${pop3s}
+          ssl = yes
+        }
+      }
+    `;
+    writeFileSync(join(folder, 'dovecot.conf'), config);
+    const child = spawn('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')], { stdio: 'inherit' });
+    await Promise.all([imap, imaps, pop3, pop3s].map((port) => listening(port, child)));
+    return new Dovecot(folder, child, { imap, imaps, pop3, pop3s }, certificate);
+  }
+
+  /** Puts a message into a user's inbox. */
+  deliver(user: string, message: string): void {
+    const box = join(this.folder, 'mail', user);
+    for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(box, part), { recursive: true });
+    this.delivered += 1;
+    const name = `${1_700_000_000 + this.delivered}.M${this.delivered}P1.test`;
+    writeFileSync(join(box, 'new', name), message.replace(/\r?\n/g, '\r\n'));
+  }
+
+  /** The file names of what is on the server; flags stand after `:2,`. */
+  messages(user: string): string[] {
+    return ['cur', 'new'].flatMap((part) => readdirSync(join(this.folder, 'mail', user, part)));
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((done) => this.child.once('exit', done));
+    this.child.kill('SIGTERM');
+    await ended;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until somebody listens; gives up when the program has ended. */
+function listening(port: number, child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const attempt = () => {
+      if (child.exitCode !== null) return reject(new Error(`dovecot ended with ${child.exitCode}`));
+      const socket = connect(port, '127.0.0.1');
+      socket.once('connect', () => { socket.destroy(); resolve(); });
+      socket.once('error', () => setTimeout(attempt, 50));
+    };
+    attempt();
+  });
+}
