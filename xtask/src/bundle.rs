@@ -39,8 +39,6 @@ fn trunk(folders: &[PathBuf], page: &str, dist: &str) -> Result<()> {
     let program = folders.iter().map(|it| it.join("trunk")).find(|it| it.exists()).context("trunk is missing")?;
     let mut trunk = command(program);
     trunk.args(["build", "--release", "--dist", dist, page]).env("PATH", &path).env("TRUNK_OFFLINE", "true");
-    // One type for every view: half the code of the bundle would else be the same code for different views.
-    trunk.env("RUSTFLAGS", "--cfg erase_components");
     // Trunk reads NO_COLOR as a boolean and refuses the customary `1`.
     trunk.env_remove("NO_COLOR").run()
 }

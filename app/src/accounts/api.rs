@@ -2,7 +2,7 @@
 
 use domain::{
     account::{Account, AccountChoices, AccountForm, AccountQuery, AccountRow, MessageCounts},
-    page::{Page, PageRequest},
+    page::Page,
     time::Timestamp,
 };
 use leptos::{prelude::*, server_fn::codec::Json};
@@ -60,6 +60,6 @@ pub async fn load_account_form(id: Option<i64>) -> Result<FormAnswer, UserError>
 #[server(endpoint = "accounts/deleted", input = Json)]
 pub async fn deleted_accounts(page: u32) -> Result<Page<Account>, UserError> {
     let (service, actor) = (crate::context::service()?, crate::context::actor()?);
-    let request = PageRequest::new(page, domain::page::PAGE_SIZE);
+    let request = domain::page::PageRequest::new(page, domain::page::PAGE_SIZE);
     Ok(service.accounts().deleted(&actor, request).await?)
 }

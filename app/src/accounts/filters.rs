@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use domain::account::AccountQuery;
-use leptos::{ev, leptos_dom::helpers::debounce, prelude::*};
+use leptos::{
+    ev,
+    leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle},
+    prelude::*,
+};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 use crate::context;
@@ -22,12 +26,19 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
         let address = super::report::address(&change);
         navigate(&address, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
     });
-    let typed = StoredValue::new_local(debounce(DEBOUNCE, move |name: String| {
-        let mut next = query.get_untracked();
-        name.trim().clone_into(&mut next.filter.name);
-        go.run(next);
-    }));
-    let on_name = move |event: ev::Event| typed.update_value(|it| it(event_target_value(&event)));
+    let waiting = StoredValue::new(None::<TimeoutHandle>);
+    let on_name = move |event: ev::Event| {
+        let name = event_target_value(&event);
+        let search = move || {
+            let mut next = query.get_untracked();
+            name.trim().clone_into(&mut next.filter.name);
+            go.run(next);
+        };
+        if let Some(earlier) = waiting.get_value() {
+            earlier.clear();
+        }
+        waiting.set_value(set_timeout_with_handle(search, DEBOUNCE).ok());
+    };
     let initial = query.get_untracked();
     let hidden_active = move || {
         let filter = query.get().filter;

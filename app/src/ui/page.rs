@@ -143,7 +143,7 @@ fn UserMenu() -> impl IntoView {
     let name = context::user().map(|it| it.name).unwrap_or_default();
     view! {
         <div class="user">
-            <button type="button" popovertarget="user-menu" aria-label=words.user_menu title=words.user_menu>{name}<Icon name="chevron"/></button>
+            <button type="button" popovertarget="user-menu"><span class="visually-hidden">{words.user_menu}" "</span>{name}<Icon name="chevron"/></button>
             <div id="user-menu" popover="auto" class="floating user-menu">
                 <form method="post" action="/preferences">
                     <input type="hidden" name="return" value=back/>

@@ -34,6 +34,8 @@ const ACCOUNTS: &str = "/settings/email/imap-pop3";
 
 /// Everything that is served.
 pub(crate) fn router(service: Service, config: Config) -> Router {
+    // Rendering spawns on this runtime. A second call, in a test of the same process, changes nothing.
+    _ = any_spawner::Executor::init_tokio();
     let web = Web { service, config: Arc::new(config), bundle: Arc::new(Bundle::discover()) };
     let account = |path: &str| format!("{ACCOUNTS}/{path}");
     let part = |path: &str| format!("{ACCOUNTS}/{{id}}/inbox/messages/{{message}}/{path}");

@@ -53,8 +53,12 @@ fn to_ascii(name: &str) -> Result<String, Rule> {
 /// In the browser the tables of UTS 46 would be a quarter of the bundle: letters beyond ASCII pass here, and the server, which
 /// runs the whole rule, has the last word.
 #[cfg(target_arch = "wasm32")]
+#[expect(clippy::unnecessary_wraps, reason = "the whole rule can fail")]
 fn to_ascii(name: &str) -> Result<String, Rule> {
-    Ok(name.chars().map(|it| if it.is_alphanumeric() && !it.is_ascii() { 'x' } else { it.to_ascii_lowercase() }).collect())
+    Ok(name
+        .chars()
+        .map(|it| if it.is_alphanumeric() && !it.is_ascii() { 'x' } else { it.to_ascii_lowercase() })
+        .collect())
 }
 
 fn is_label(label: &str) -> bool {
