@@ -35,10 +35,6 @@ impl Face {
         move || error.get().map(|it| view! { <p class="error" id=id.clone()>{it}</p> })
     }
 
-    fn mark(&self) -> impl IntoView + use<> {
-        self.required.then(|| view! { <span class="required" aria-hidden="true">" *"</span> })
-    }
-
     fn invalid(&self) -> impl Fn() -> Option<&'static str> + Copy + use<> {
         let error = self.error;
         move || error.get().map(|_| "true")
@@ -63,7 +59,7 @@ pub fn TextField(
     let placeholder = move || placeholder.map(|it| it.get());
     view! {
         <div class="field">
-            <label for=face.name>{face.label}{face.mark()}</label>
+            <label for=face.name class:is-required=face.required>{face.label}</label>
             {face.hint()}
             {face.error()}
             <input type=kind id=face.name name=face.name value=value inputmode=mode placeholder=placeholder autocomplete=autocomplete.unwrap_or("off")
@@ -127,7 +123,7 @@ pub fn SelectField(
     };
     view! {
         <div class="field">
-            <label for=face.name>{face.label}{face.mark()}</label>
+            <label for=face.name class:is-required=face.required>{face.label}</label>
             {face.hint()}
             {face.error()}
             <select id=face.name name=face.name disabled=is_disabled on:change=changed
