@@ -26,8 +26,10 @@ export class Dovecot {
       '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
       '-addext', 'basicConstraints=critical,CA:FALSE']);
     mkdirSync(join(folder, 'mail'));
-    const user = userInfo().username;
-    // As root the mail belongs to nobody in particular; otherwise to whoever runs the tests.
+    chmodSync(join(folder, 'mail'), 0o777);
+    // Dovecot does not serve as root: then its package's own users do, and the mail is anybody's to write.
+    const me = userInfo().username;
+    const [internal, login, user] = me === 'root' ? ['dovecot', 'dovenull', 'mail'] : [me, me, me];
     const config = `
       base_dir = ${folder}/run
       state_dir = ${folder}/state
@@ -38,11 +40,11 @@ export class Dovecot {
       ssl_cert = <${certificate}
       ssl_key = <${key}
       disable_plaintext_auth = no
-      default_internal_user = ${user}
-      default_internal_group = ${user}
-      default_login_user = ${user}
-      first_valid_uid = 0
-      first_valid_gid = 0
+      default_internal_user = ${internal}
+      default_internal_group = ${internal}
+      default_login_user = ${login}
+      first_valid_uid = 1
+      first_valid_gid = 1
       mail_location = maildir:${folder}/mail/%u
       mail_max_userip_connections = 1000
       auth_mechanisms = plain login
@@ -87,10 +89,15 @@ export class Dovecot {
   /** Puts a message into a user's inbox. */
   deliver(user: string, message: string): void {
     const box = join(this.folder, 'mail', user);
-    for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(box, part), { recursive: true });
+    for (const part of ['', 'cur', 'new', 'tmp']) {
+      mkdirSync(join(box, part), { recursive: true });
+      chmodSync(join(box, part), 0o777);
+    }
     this.delivered += 1;
     const name = `${1_700_000_000 + this.delivered}.M${this.delivered}P1.test`;
-    writeFileSync(join(box, 'new', name), message.replace(/\r?\n/g, '\r\n'));
+    const file = join(box, 'new', name);
+    writeFileSync(file, message.replace(/\r?\n/g, '\r\n'));
+    chmodSync(file, 0o666);
   }
 
   /** The file names of what is on the server; flags stand after `:2,`. */
