@@ -54,10 +54,12 @@ pub fn ErrorSummary(
 
 /// Asks before a page with unsaved changes is left. `is_dirty` is only looked at then.
 pub fn guard_unsaved(is_dirty: RwSignal<bool>) {
-    let closing = window_event_listener(ev::beforeunload, move |event| {
-        if is_dirty.get_untracked() {
-            event.prevent_default();
-        }
+    Effect::new(move || {
+        let closing = window_event_listener(ev::beforeunload, move |event| {
+            if is_dirty.get_untracked() {
+                event.prevent_default();
+            }
+        });
+        on_cleanup(move || closing.remove());
     });
-    on_cleanup(move || closing.remove());
 }
