@@ -53,6 +53,18 @@ test('filters act as one types and chooses, and live in the URL', async ({ page 
   await expect(page.getByRole('heading', { name: 'No matches' })).toBeVisible();
 });
 
+test('a space at the end stays while one types on', async ({ page }) => {
+  await signIn(page, posthorn.url, 'ana');
+  await hydrated(page);
+  const name = page.getByLabel('Name', { exact: true });
+  await name.pressSequentially('account ');
+  await expect(page).toHaveURL(/name=account$/);
+  await expect(page.getByText('1-30 of 94')).toBeVisible();
+  await name.pressSequentially('095');
+  await expect(page.getByText('1-1 of 1')).toBeVisible();
+  await expect(name).toHaveValue('account 095');
+});
+
 test('every column sorts both ways', async ({ page }) => {
   await signIn(page, posthorn.url, 'ana');
   await hydrated(page);
@@ -136,6 +148,8 @@ test.describe('without JavaScript', () => {
     await page.getByRole('button', { name: 'Save account' }).click();
     await expect(page.getByRole('heading', { name: 'There is a problem' })).toBeVisible();
     await expect(page.getByLabel('Account Name')).toHaveValue('Without script');
+    // The address of a form that came back can be opened again.
+    expect((await page.request.get(`${posthorn.url}${ACCOUNTS}/save/new`)).status()).toBe(200);
     await page.getByLabel('Address').fill('mail.example.org');
     await page.getByLabel('Protocol').selectOption('POP3');
     await page.getByLabel('Credential for authentication').selectOption({ index: 1 });

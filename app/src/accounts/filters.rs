@@ -27,8 +27,10 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
         navigate(&address, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
     });
     let waiting = StoredValue::new(None::<TimeoutHandle>);
+    let typed = StoredValue::new(query.get_untracked().filter.name);
     let on_name = move |event: ev::Event| {
         let name = event_target_value(&event);
+        typed.set_value(name.clone());
         let search = move || {
             let mut next = query.get_untracked();
             name.trim().clone_into(&mut next.filter.name);
@@ -38,6 +40,11 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
             earlier.clear();
         }
         waiting.set_value(set_timeout_with_handle(search, DEBOUNCE).ok());
+    };
+    // What stands in the field stays as it was typed, a space at its end too, while it means what the URL says.
+    let shown = move || {
+        let (name, typed) = (query.get().filter.name, typed.get_value());
+        if typed.trim() == name { typed } else { name }
     };
     let initial = query.get_untracked();
     let hidden_active = move || {
@@ -98,7 +105,7 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
             <div class="filter">
                 <label for="filter-name">{words.accounts.name}</label>
                 <input type="search" id="filter-name" name="name" value=initial.filter.name autocomplete="off"
-                    prop:value=move || query.get().filter.name on:input=on_name/>
+                    prop:value=shown on:input=on_name/>
             </div>
             <button type="submit" class="button">{words.common.search}</button>
             <button type="submit" class="button" name="more" value="1" aria-expanded=move || is_open.get().to_string() aria-controls="more-filters"
