@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, signal, sync::watch};
 
 use crate::{
     config::{Config, Options},
-    http,
+    housekeeping, http,
     parts::System,
 };
 
@@ -126,6 +126,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let collecting = tokio::spawn(collector.run(stopped.clone()));
+    let keeping = tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, stopped.clone()));
     let router = http::router(service, config);
     say(&format!("listening on http://{address}"));
     let mut draining = stopped;
@@ -141,6 +142,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
         tracing::warn!("some connections were still open");
     }
     collecting.await.context("the collector")?;
+    keeping.await.context("the housekeeping")?;
     Ok(())
 }
 

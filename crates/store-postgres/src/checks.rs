@@ -40,7 +40,7 @@ impl CheckStore for PostgresStore {
         limit: u32,
     ) -> Result<Vec<Lease>, StoreError> {
         let mut tx = self.begin().await?;
-        let mut rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        let mut rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
              WHERE id IN (
                  SELECT id FROM accounts
@@ -50,7 +50,7 @@ impl CheckStore for PostgresStore {
                  ORDER BY next_check_at
                  LIMIT $4
                  FOR UPDATE SKIP LOCKED)
-             RETURNING next_check_at, id, fence",
+             RETURNING next_check_at, id, fence, setup",
         )
         .bind(owner)
         .bind(now.plus(lease_for).0)
@@ -62,7 +62,7 @@ impl CheckStore for PostgresStore {
         tx.commit().await.map_err(backend)?;
         // What is returned comes in no order.
         rows.sort_unstable();
-        Ok(rows.into_iter().map(|(_, id, fence)| Lease { account_id: AccountId(id), fence }).collect())
+        Ok(rows.into_iter().map(|(_, id, fence, setup)| Lease { account_id: AccountId(id), fence, setup }).collect())
     }
 
     async fn take_account(
@@ -73,10 +73,10 @@ impl CheckStore for PostgresStore {
         lease_for: Duration,
     ) -> Result<Option<Lease>, StoreError> {
         let mut tx = self.begin().await?;
-        let fence: Option<i64> = sqlx::query_scalar(
+        let taken: Option<(i64, i64)> = sqlx::query_as(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
              WHERE id = $3 AND deleted_at IS NULL AND (lease_owner IS NULL OR lease_until < $4)
-             RETURNING fence",
+             RETURNING fence, setup",
         )
         .bind(owner)
         .bind(now.plus(lease_for).0)
@@ -86,7 +86,7 @@ impl CheckStore for PostgresStore {
         .await
         .map_err(backend)?;
         tx.commit().await.map_err(backend)?;
-        Ok(fence.map(|fence| Lease { account_id: id, fence }))
+        Ok(taken.map(|(fence, setup)| Lease { account_id: id, fence, setup }))
     }
 
     async fn extend_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StoreError> {
@@ -161,16 +161,26 @@ impl CheckStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
+        // The success is a fact whatever was changed meanwhile.
+        sqlx::query(
+            "UPDATE accounts
+             SET last_success_at = $1, lease_owner = NULL, lease_until = NULL,
+                 health_rank = CASE WHEN failure_kind IS NULL AND CAST($1 AS BIGINT) IS NOT NULL THEN 0 ELSE health_rank END
+             WHERE id = $2",
+        )
+        .bind(health.last_success_at.map(|it| it.0))
+        .bind(lease.account_id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         let failure = health.failure.as_ref();
         sqlx::query(
             "UPDATE accounts
-             SET last_success_at = $1,
-                 next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN $2 END, failure_kind = $3, failure_message = $4,
-                 failure_since = $5, n_failures = $6, is_stopped = $7, health_rank = $8,
-                 lease_owner = NULL, lease_until = NULL
-             WHERE id = $9",
+             SET next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN $1 END,
+                 failure_kind = $2, failure_message = $3, failure_since = $4, n_failures = $5, is_stopped = $6,
+                 health_rank = $7
+             WHERE id = $8 AND setup = $9",
         )
-        .bind(health.last_success_at.map(|it| it.0))
         .bind(health.next_check_at.map(|it| it.0))
         .bind(failure.map(|it| it.kind.as_str()))
         .bind(failure.map(|it| clean(&it.message)))
@@ -179,6 +189,7 @@ impl CheckStore for PostgresStore {
         .bind(failure.is_some_and(|it| it.is_stopped))
         .bind(health.state() as i64)
         .bind(lease.account_id.0)
+        .bind(lease.setup)
         .execute(&mut *tx)
         .await
         .map_err(backend)?;

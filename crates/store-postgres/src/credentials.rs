@@ -162,6 +162,11 @@ impl CredentialStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        sqlx::query("UPDATE accounts SET setup = setup + 1 WHERE credential_id = $1")
+            .bind(id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         if let Some(secret) = secret {
             let (at, by) = set_by(audit);
             sqlx::query("UPDATE credentials SET sealed = $1, secret_set_at = $2, secret_set_by = $3 WHERE id = $4")

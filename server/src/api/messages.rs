@@ -35,7 +35,7 @@ pub(super) async fn load(
     Extension(actor): Extension<Actor>,
     Path(id): Path<i64>,
 ) -> Result<Json<MessageOut>, Problem> {
-    Ok(Json(web.service.messages().open(&actor, MessageId(id)).await?.into()))
+    Ok(Json(web.service.messages().open(&actor, None, MessageId(id)).await?.into()))
 }
 
 /// Byte for byte as the server gave it.
@@ -44,7 +44,7 @@ pub(super) async fn raw(
     Extension(actor): Extension<Actor>,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let raw = web.service.messages().raw(&actor, MessageId(id)).await?;
+    let raw = web.service.messages().raw(&actor, None, MessageId(id)).await?;
     Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
 }
 
@@ -53,6 +53,6 @@ pub(super) async fn attachment(
     Extension(actor): Extension<Actor>,
     Path((id, nth)): Path<(i64, u32)>,
 ) -> Result<Response, Problem> {
-    let (attachment, bytes) = web.service.messages().attachment(&actor, MessageId(id), nth).await?;
+    let (attachment, bytes) = web.service.messages().attachment(&actor, None, MessageId(id), nth).await?;
     Ok(download(&attachment.name, &attachment.content_type, bytes))
 }

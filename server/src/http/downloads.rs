@@ -11,7 +11,7 @@ use axum::{
 use domain::{
     account::{AccountQuery, AccountRow},
     actor::Actor,
-    ids::MessageId,
+    ids::{AccountId, MessageId},
 };
 use futures::{StreamExt as _, stream};
 use report::print::Printed;
@@ -117,14 +117,14 @@ pub(super) async fn print(
 /// A mail's HTML as a document of its own, for the sandboxed frame.
 pub(super) async fn html(
     State(web): State<Web>,
-    Path((_, message)): Path<(i64, i64)>,
+    Path((account, message)): Path<(i64, i64)>,
     Extension(actor): Extension<CurrentActor>,
 ) -> Response {
     let actor = match actor_of(actor) {
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match web.service.messages().html(&actor, MessageId(message)).await {
+    match web.service.messages().html(&actor, Some(AccountId(account)), MessageId(message)).await {
         Ok(html) => {
             own_policy(MAIL_POLICY, ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
         }
@@ -135,14 +135,14 @@ pub(super) async fn html(
 /// A mail byte for byte.
 pub(super) async fn raw(
     State(web): State<Web>,
-    Path((_, message)): Path<(i64, i64)>,
+    Path((account, message)): Path<(i64, i64)>,
     Extension(actor): Extension<CurrentActor>,
 ) -> Response {
     let actor = match actor_of(actor) {
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match web.service.messages().raw(&actor, MessageId(message)).await {
+    match web.service.messages().raw(&actor, Some(AccountId(account)), MessageId(message)).await {
         Ok(raw) => download(&format!("message-{message}.eml"), "message/rfc822", raw),
         Err(error) => refusal(&error),
     }
@@ -151,13 +151,13 @@ pub(super) async fn raw(
 /// An attachment, only ever as a download.
 pub(super) async fn attachment(
     State(web): State<Web>,
-    Path((_, message, nth)): Path<(i64, i64, u32)>,
+    Path((account, message, nth)): Path<(i64, i64, u32)>,
     request: Request,
 ) -> Response {
     let Some(actor) = super::session::actor(&request.into_parts().0) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    match web.service.messages().attachment(&actor, MessageId(message), nth).await {
+    match web.service.messages().attachment(&actor, Some(AccountId(account)), MessageId(message), nth).await {
         Ok((attachment, bytes)) => download(&attachment.name, &attachment.content_type, bytes),
         Err(error) => refusal(&error),
     }
