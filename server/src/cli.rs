@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, signal, sync::watch};
 
 use crate::{
     config::{Config, Options},
-    housekeeping, http,
+    demo, housekeeping, http,
     parts::System,
 };
 
@@ -34,7 +34,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the console and the REST interface, and check accounts.
-    Serve,
+    Serve {
+        /// Fill an empty database with a dozen accounts whose mail servers are played in this process.
+        #[arg(long)]
+        demo: bool,
+    },
     /// Users.
     #[command(subcommand)]
     User(UserCommand),
@@ -69,7 +73,7 @@ enum TokenCommand {
 pub(crate) async fn run() -> Result<()> {
     let cli = Cli::parse();
     let config = Config::settle(cli.options)?;
-    let system = System::open(&config).await?;
+    let system = System::open(&config, matches!(cli.command, Command::Serve { demo: true })).await?;
     let actor = Actor {
         user_id: None,
         name: "command line".to_owned(),
@@ -77,7 +81,12 @@ pub(crate) async fn run() -> Result<()> {
         origin: "command line".to_owned(),
     };
     match cli.command {
-        Command::Serve => serve(config, system).await,
+        Command::Serve { demo } => {
+            if demo {
+                demo::fill(&system.service).await.map_err(explain)?;
+            }
+            serve(config, system).await
+        }
         Command::User(UserCommand::Add { name, role }) => {
             let role = Role::parse(&role).context("the role must be administrator or viewer")?;
             let mut password = String::new();

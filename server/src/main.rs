@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod config;
+mod demo;
 mod housekeeping;
 mod http;
 mod parts;
