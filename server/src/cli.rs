@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{io::Read as _, time::Duration};
+use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, signal, sync::watch};
 
 use crate::{
     config::{Config, Options},
-    demo, housekeeping, http,
+    demo, exchange, housekeeping, http,
     parts::System,
 };
 
@@ -47,6 +47,13 @@ enum Command {
     Token(TokenCommand),
     /// Check one account now.
     Check { id: i64 },
+    /// Print connectors, credentials (without secrets) and accounts as JSON.
+    Export,
+    /// Add and change what a document of `export` names; nothing is deleted.
+    Import {
+        /// A file, or `-` for standard input.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -99,6 +106,22 @@ pub(crate) async fn run() -> Result<()> {
             say(&token);
             Ok(())
         }
+        Command::Export => {
+            let document = exchange::export(&system.service, &actor).await.map_err(explain)?;
+            say(&serde_json::to_string_pretty(&document)?);
+            Ok(())
+        }
+        Command::Import { file } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())?
+            } else {
+                std::fs::read_to_string(&file).with_context(|| file.display().to_string())?
+            };
+            let document = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let imported = exchange::import(&system.service, &actor, document).await?;
+            say(&format!("{} added, {} changed", imported.added, imported.changed));
+            Ok(())
+        }
         Command::Check { id } => {
             let run = system.service.checks().ask(&actor, AccountId(id)).await.map_err(explain)?.finished().await;
             say(&serde_json::to_string(&crate::api::dto::Run::from(run.clone()))?);
@@ -117,7 +140,7 @@ fn say(line: &str) {
 }
 
 /// One line that names field and rule.
-fn explain(error: service::Error) -> anyhow::Error {
+pub(crate) fn explain(error: service::Error) -> anyhow::Error {
     if let service::Error::Invalid(problems) = &error {
         let words = words::Locale::En.words();
         let lines = problems.iter().map(|it| app::error::problem_wording(&it.rule, &it.field, words));

@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod config;
 mod demo;
+mod exchange;
 mod housekeeping;
 mod http;
 mod parts;

@@ -33,8 +33,12 @@ impl<T> List<T> {
 pub(crate) struct Body(serde_json::Map<String, Value>);
 
 impl Body {
+    pub(crate) fn of(fields: &serde_json::Map<String, Value>) -> Self {
+        Self(fields.clone())
+    }
+
     /// The field as the text of a form; empty if it is missing or null.
-    fn text(&self, field: &str) -> String {
+    pub(crate) fn text(&self, field: &str) -> String {
         match self.0.get(field) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
@@ -46,7 +50,7 @@ impl Body {
         if self.0.get(field) == Some(&Value::Bool(true)) { "yes".to_owned() } else { String::new() }
     }
 
-    pub(super) fn account(&self) -> AccountForm {
+    pub(crate) fn account(&self) -> AccountForm {
         AccountForm {
             name: self.text("name"),
             keep_copy: self.text("keep_copy"),
@@ -67,7 +71,7 @@ impl Body {
         }
     }
 
-    pub(super) fn credential(&self) -> CredentialForm {
+    pub(crate) fn credential(&self) -> CredentialForm {
         CredentialForm {
             name: self.text("name"),
             username: self.text("username"),
@@ -76,7 +80,7 @@ impl Body {
         }
     }
 
-    pub(super) fn connector(&self) -> ConnectorForm {
+    pub(crate) fn connector(&self) -> ConnectorForm {
         ConnectorForm {
             name: self.text("name"),
             kind: self.text("kind"),

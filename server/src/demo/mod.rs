@@ -51,7 +51,7 @@ struct Sample {
 const SAMPLES: [Sample; 12] = [
     sample("Access requests", "access", "imap", "ssl", "60", |_| {}),
     sample("Alarms, plant Hamburg", "plant", "imap", "ssl", "300", |it| {
-        "yes".clone_into(&mut it.use_network_connector)
+        "yes".clone_into(&mut it.use_network_connector);
     }),
     sample("Applications, human resources", "people", "imap", "ssl", "300", |_| {}),
     sample("Bounces", "bounces", "pop3", "tls", "600", |_| {}),
