@@ -19,6 +19,7 @@ use super::{
 };
 use crate::http::{Web, download};
 
+#[utoipa::path(get, path = "/accounts/{id}/messages", tag = "messages", params(("id" = i64, Path), ("q" = Option<String>, Query, description = "anywhere in sender and subject"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<MessageItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -30,6 +31,7 @@ pub(super) async fn list(
     Ok(Json(List::of(page, MessageItem::from)))
 }
 
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages", params(("id" = i64, Path)), responses((status = 200, body = MessageOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -39,6 +41,7 @@ pub(super) async fn load(
 }
 
 /// Byte for byte as the server gave it.
+#[utoipa::path(get, path = "/messages/{id}/raw", tag = "messages", params(("id" = i64, Path)), responses((status = 200, description = "Byte for byte as the server gave it", content_type = "message/rfc822", body = Vec<u8>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn raw(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -48,6 +51,7 @@ pub(super) async fn raw(
     Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
 }
 
+#[utoipa::path(get, path = "/messages/{id}/attachments/{nth}", tag = "messages", params(("id" = i64, Path), ("nth" = u32, Path, description = "counts from 0")), responses((status = 200, description = "Its bytes", content_type = "application/octet-stream", body = Vec<u8>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn attachment(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,

@@ -20,7 +20,7 @@ use words::Locale;
 
 use super::{
     Web,
-    forms::refusal,
+    refused::refusal,
     security::{OwnPolicy, ScriptNonce},
 };
 
@@ -32,11 +32,12 @@ const MAIL_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-
      frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 fn query_of(raw: Option<&str>) -> AccountQuery {
-    let pairs: Vec<(String, String)> = serde_urlencoded_pairs(raw.unwrap_or_default());
+    let pairs = pairs(raw.unwrap_or_default());
     AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).0
 }
 
-fn serde_urlencoded_pairs(text: &str) -> Vec<(String, String)> {
+/// The pairs of a query or of a form.
+pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
     let uri = format!("/?{text}").parse().unwrap_or_default();
     axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|it| it.0).unwrap_or_default()
 }
