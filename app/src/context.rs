@@ -34,6 +34,13 @@ pub(crate) fn provide() {
     }
 }
 
+/// Takes the texts of the document's language, which the browser loads beside the WebAssembly.
+#[cfg(target_arch = "wasm32")]
+pub fn load_words(texts: String) {
+    let language = document().document_element().and_then(|it| it.get_attribute("lang"));
+    words::load(language.and_then(|it| Locale::parse(&it)).unwrap_or_default(), texts);
+}
+
 /// The language of this page.
 pub fn locale() -> Locale {
     use_context().unwrap_or_default()
@@ -59,7 +66,7 @@ pub fn theme(text: Option<&str>) -> Theme {
 }
 
 #[cfg(feature = "ssr")]
-pub use server::{CurrentActor, actor, preferences_of, service};
+pub use server::{CurrentActor, actor, first_page_instead, preferences_of, service};
 
 #[cfg(feature = "ssr")]
 mod server {
@@ -87,6 +94,13 @@ mod server {
     /// Who asks; an error if nobody is signed in.
     pub fn actor() -> Result<Actor, UserError> {
         use_context::<CurrentActor>().and_then(|it| it.0).ok_or(UserError::SignedOut)
+    }
+
+    /// Leads to the first page where a list was asked for a page that it does not have (any more).
+    pub fn first_page_instead<T>(page: &domain::page::Page<T>, address: &str) {
+        if page.items.is_empty() && page.total > 0 {
+            leptos_axum::redirect(address);
+        }
     }
 
     pub(super) fn preferences() -> (Locale, Theme) {

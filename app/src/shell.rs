@@ -14,14 +14,20 @@ pub struct Bundle {
     pub js: String,
     pub wasm: String,
     pub css: String,
+    /// The texts of each language, in the order of `Locale::ALL`.
+    pub words: [String; 3],
 }
 
 /// The whole document.
 pub fn shell(bundle: &Bundle) -> impl IntoView + use<> {
     context::provide();
     let (js, wasm) = (format!("/pkg/{}", bundle.js), format!("/pkg/{}", bundle.wasm));
-    let script =
-        format!("import init, {{ hydrate }} from \"{js}\"; await init({{ module_or_path: \"{wasm}\" }}); hydrate();");
+    let words = format!("/pkg/{}", bundle.words[context::locale() as usize]);
+    let script = format!(
+        "import init, {{ hydrate }} from \"{js}\"; \
+         const [words] = await Promise.all([fetch(\"{words}\").then((it) => it.text()), init({{ module_or_path: \"{wasm}\" }})]); \
+         hydrate(words);"
+    );
     let script = (!bundle.js.is_empty()).then(|| {
         view! {
             <link rel="modulepreload" href=js/>

@@ -1,7 +1,8 @@
 //! Turns `locales/<language>/<area>.json` into one struct an area, so that a missing key does not compile.
 //!
 //! A plain text becomes a field. A text with `{placeholders}` becomes a method with one argument each, in the order of the
-//! English text. An object with `one` and `other` becomes a method whose first argument is the count.
+//! English text. An object with `one` and `other` becomes a method whose first argument is the count. The texts of a language
+//! are one list in the order of the fields: natively compiled in, in the browser loaded beside the WebAssembly.
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
@@ -9,8 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 const LANGUAGES: [&str; 3] = ["en", "pt-BR", "es"];
-/// The variants of `Locale` in the same order.
-const VARIANTS: [&str; 3] = ["En", "PtBr", "Es"];
+/// Between two texts of a language's list.
+const SEPARATOR: char = '\u{1e}';
 
 fn main() -> Result<()> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../locales");
@@ -55,105 +56,121 @@ fn placeholders(text: &str) -> Vec<String> {
     text.split('{').skip(1).filter_map(|it| it.split_once('}')).map(|(name, _)| name.to_owned()).collect()
 }
 
+/// One field of an area's struct.
+struct Text {
+    field: String,
+    is_public: bool,
+    /// In the order of [`LANGUAGES`].
+    wordings: Vec<String>,
+}
+
 fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String> {
     let mut code = String::new();
-    writeln!(code, "/// Every word of one language.\n#[derive(Debug)]\npub struct Words {{")?;
-    for area in areas.keys() {
-        writeln!(code, "    pub {area}: {},", type_name(area))?;
-    }
-    writeln!(code, "}}")?;
+    let (mut whole, mut made) = (String::new(), String::new());
+    let mut lists = vec![Vec::new(); LANGUAGES.len()];
     for (area, texts) in areas {
-        area_code(&mut code, area, texts)?;
-    }
-    for (nth, language) in LANGUAGES.iter().enumerate() {
-        let variant = VARIANTS[nth];
-        writeln!(code, "pub(crate) static {}: Words = Words {{", constant(language))?;
-        for (area, texts) in areas {
-            writeln!(code, "    {area}: {} {{", type_name(area))?;
-            if has_methods(&texts[0]) {
-                writeln!(code, "        spoken: Locale::{variant},")?;
-            }
-            for (key, value) in &texts[0] {
-                if let (Value::String(english), Value::String(text)) = (value, &texts[nth][key])
-                    && placeholders(english).is_empty()
-                {
-                    writeln!(code, "        {key}: {text:?},")?;
-                }
-            }
-            writeln!(code, "    }},")?;
+        let name = type_name(area);
+        let fields = area_code(&mut code, area, texts)?;
+        writeln!(whole, "    pub {area}: {name},")?;
+        write!(made, "            {area}: {name} {{")?;
+        if has_plurals(&texts[0]) {
+            write!(made, " spoken,")?;
         }
-        writeln!(code, "}};")?;
+        for Text { field, wordings, .. } in fields {
+            write!(made, " {field}: next(),")?;
+            for (list, wording) in lists.iter_mut().zip(wordings) {
+                ensure!(!wording.contains(SEPARATOR), "{area}: `{field}` has a separator in it");
+                list.push(wording);
+            }
+        }
+        writeln!(made, " }},")?;
+    }
+    writeln!(
+        code,
+        "/// Every word of one language.\n#[derive(Debug)]\npub struct Words {{\n{whole}}}\n\nimpl Words {{\n    \
+         /// From the texts of a language in their order.\n    \
+         fn of(spoken: Locale, mut next: impl FnMut() -> &'static str) -> Self {{\n        Self {{\n{made}        }}\n    }}\n}}"
+    )?;
+    for (language, list) in LANGUAGES.iter().zip(lists) {
+        let text = list.join(&SEPARATOR.to_string());
+        writeln!(
+            code,
+            "#[cfg(not(target_arch = \"wasm32\"))]\npub(crate) static {}: &str = {text:?};",
+            constant(language)
+        )?;
     }
     Ok(code)
 }
 
-fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Result<()> {
+/// The struct of an area, and its texts in the order of its fields.
+fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Result<Vec<Text>> {
     let name = type_name(area);
-    writeln!(code, "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{")?;
-    if has_methods(&texts[0]) {
-        writeln!(code, "    spoken: Locale,")?;
-    }
-    let mut methods = String::new();
+    let (mut fields, mut methods) = (Vec::new(), String::new());
+    let all =
+        |wording: &dyn Fn(&Map<String, Value>) -> Option<String>| texts.iter().map(wording).collect::<Option<Vec<_>>>();
     for (key, value) in &texts[0] {
+        let plain = |map: &Map<String, Value>| map[key].as_str().map(str::to_owned);
+        let form = |form: &'static str| move |map: &Map<String, Value>| Some(map[key].get(form)?.as_str()?.to_owned());
+        let missing = || format!("locales/*/{area}.json: `{key}` is neither a text nor plural forms everywhere");
         match value {
-            Value::String(text) if placeholders(text).is_empty() => {
-                writeln!(code, "    /// {}\n    pub {key}: &'static str,", doc(text))?;
+            Value::String(text) => {
+                let names = placeholders(text);
+                let is_public = names.is_empty();
+
+                if !is_public {
+                    method(&mut methods, key, text, &names, None)?;
+                }
+                fields.push(Text { field: key.clone(), is_public, wordings: all(&plain).with_context(missing)? });
             }
-            Value::String(text) => method(&mut methods, key, text, texts, None)?,
             Value::Object(forms) => {
                 let other = forms.get("other").and_then(Value::as_str).context("`other`")?;
-                method(&mut methods, key, other, texts, Some("one"))?;
+                let names: Vec<_> = placeholders(other).into_iter().filter(|it| it != "n").collect();
+                method(&mut methods, key, other, &names, Some(()))?;
+                for which in ["one", "other"] {
+                    let wordings = all(&form(which)).with_context(missing)?;
+                    fields.push(Text { field: format!("{key}_{which}"), is_public: false, wordings });
+                }
             }
-            _ => bail!("locales/en/{area}.json: `{key}` is neither a text nor plural forms"),
+            _ => bail!(missing()),
         }
     }
-    writeln!(code, "}}\n\nimpl {name} {{\n{methods}}}")?;
-    Ok(())
+    writeln!(code, "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{")?;
+    if has_plurals(&texts[0]) {
+        writeln!(code, "    spoken: Locale,")?;
+    }
+    for Text { field, is_public, wordings } in &fields {
+        let visible = if *is_public { "pub " } else { "" };
+        writeln!(code, "    /// {}\n    {visible}{field}: &'static str,", doc(&wordings[0]))?;
+    }
+    writeln!(code, "}}\n")?;
+    if !methods.is_empty() {
+        writeln!(code, "impl {name} {{\n{methods}}}\n")?;
+    }
+    Ok(fields)
 }
 
-fn method(
-    code: &mut String,
-    key: &str,
-    english: &str,
-    texts: &[Map<String, Value>],
-    plural: Option<&str>,
-) -> Result<()> {
-    let mut names = placeholders(english);
-    if plural.is_some() {
-        names.retain(|it| it != "n");
-    }
+/// A method that fills the placeholders; with `plural`, its first argument is the count.
+fn method(code: &mut String, key: &str, english: &str, names: &[String], plural: Option<()>) -> Result<()> {
     let arguments: String = names.iter().flat_map(|it| [", ", it, ": impl std::fmt::Display"]).collect();
-    let count = if plural.is_some() { ", n: u64" } else { "" };
+    let values: String = names.iter().flat_map(|it| ["(\"", it, "\", &", it, "), "]).collect();
+    let (count, text, values) = match plural {
+        Some(()) => {
+            let text = format!("if self.spoken.is_one(n) {{ self.{key}_one }} else {{ self.{key}_other }}");
+            (", n: u64", text, format!("(\"n\", &n), {values}"))
+        }
+        None => ("", format!("self.{key}"), values),
+    };
     writeln!(
         code,
-        "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        match self.spoken {{",
+        "    /// {}\n    pub fn {key}(&self{count}{arguments}) -> String {{\n        fill({text}, &[{values}])\n    }}",
         doc(english)
     )?;
-    for (nth, map) in texts.iter().enumerate() {
-        let value = &map[key];
-        let variant = VARIANTS[nth];
-        if plural.is_some() {
-            let form = |it: &str| value.get(it).and_then(Value::as_str).with_context(|| format!("{key}: `{it}`"));
-            // CLDR: Portuguese counts zero as singular, English and Spanish do not.
-            let one = if LANGUAGES[nth] == "pt-BR" { "n <= 1" } else { "n == 1" };
-            writeln!(
-                code,
-                "            Locale::{variant} if {one} => format!({:?}),\n            Locale::{variant} => format!({:?}),",
-                form("one")?,
-                form("other")?
-            )?;
-        } else {
-            let text = value.as_str().with_context(|| key.to_owned())?;
-            writeln!(code, "            Locale::{variant} => format!({text:?}),")?;
-        }
-    }
-    writeln!(code, "        }}\n    }}")?;
     Ok(())
 }
 
-/// Whether an area has a text that depends on arguments, and so on the language at run time.
-fn has_methods(english: &Map<String, Value>) -> bool {
-    english.values().any(|it| it.as_str().is_none_or(|text| !placeholders(text).is_empty()))
+/// Whether an area has a text that depends on a count, and so on the rules of its language.
+fn has_plurals(english: &Map<String, Value>) -> bool {
+    english.values().any(Value::is_object)
 }
 
 fn doc(text: &str) -> String {

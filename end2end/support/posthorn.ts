@@ -15,11 +15,11 @@ export class Posthorn {
     private readonly env: NodeJS.ProcessEnv,
   ) {}
 
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<Posthorn> {
+  static async start(env: NodeJS.ProcessEnv = {}, options: string[] = []): Promise<Posthorn> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-'));
     const port = await freePort();
     const all = { POSTHORN_DATA: folder, POSTHORN_EGRESS_ALLOW: '127.0.0.0/8,::1/128', ...env };
-    const started = await start(BINARY, ['serve', '--listen', `127.0.0.1:${port}`], all, /listening on/);
+    const started = await start(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...options], all, /listening on/);
     return new Posthorn(folder, started, `http://127.0.0.1:${port}`, all);
   }
 
@@ -31,6 +31,11 @@ export class Posthorn {
   /** Adds a user by command line, while the server runs. */
   async addUser(name: string, role: string): Promise<void> {
     await run(BINARY, ['user', 'add', '--name', name, '--role', role], PASSWORD, this.env);
+  }
+
+  /** Runs another command on the same data. */
+  command(args: string[]): Promise<string> {
+    return run(BINARY, args, '', this.env);
   }
 
   /** A client of the REST interface as that user. */

@@ -3,7 +3,8 @@
 
 #[cfg(all(target_arch = "wasm32", feature = "hydrate"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
+pub fn hydrate(words: String) {
+    app::context::load_words(words);
     leptos::mount::hydrate_body(app::App);
 }
 

@@ -15,7 +15,7 @@ use crate::{
     tools,
 };
 
-/// The most that the browser may have to load, WASM + JS + CSS in brotli, bytes.
+/// The most that the browser may have to load, WASM + JS + CSS + the texts of its language in brotli, bytes.
 const BUDGET: u64 = 400_000;
 const PKG: &str = "dist/pkg";
 
@@ -28,6 +28,7 @@ pub(crate) fn build() -> Result<()> {
     announce("building the browser bundle");
     trunk(&folders, "frontend/index.html", "dist")?;
     style()?;
+    words()?;
     compress()?;
     fs::write("dist/stamp", "")?;
     Ok(())
@@ -56,10 +57,36 @@ fn style() -> Result<()> {
         }
         all.push('\n');
     }
-    let mut hasher = DefaultHasher::new();
-    all.hash(&mut hasher);
-    fs::write(format!("{PKG}/main-{:016x}.css", hasher.finish()), all)?;
+    let all = bare(&all);
+    fs::write(format!("{PKG}/main-{:016x}.css", hash(&all)), all)?;
     Ok(())
+}
+
+/// A style sheet without comments and indentation.
+fn bare(css: &str) -> String {
+    let mut rest = css;
+    let mut kept = String::new();
+    while let Some((before, comment)) = rest.split_once("/*") {
+        kept += before;
+        rest = comment.split_once("*/").map_or("", |it| it.1);
+    }
+    kept += rest;
+    kept.lines().map(str::trim).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// The texts of each language: the browser loads those of its page.
+fn words() -> Result<()> {
+    for locale in words::Locale::ALL {
+        let name = format!("words-{}-{:016x}.txt", locale.tag(), hash(locale.texts()));
+        fs::write(Path::new(PKG).join(name), locale.texts())?;
+    }
+    Ok(())
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A `.br` and a `.gz` beside each file, made by Node's zlib.
@@ -68,7 +95,7 @@ fn compress() -> Result<()> {
         const fs = require('fs'), zlib = require('zlib'), folder = process.argv[1];
         for (const name of fs.readdirSync(folder)) {
             const path = folder + '/' + name;
-            if (!/\.(js|wasm|css)$/.test(name)) continue;
+            if (!/\.(js|wasm|css|txt)$/.test(name)) continue;
             const bytes = fs.readFileSync(path), c = zlib.constants;
             fs.writeFileSync(path + '.br', zlib.brotliCompressSync(bytes,
                 {params: {[c.BROTLI_PARAM_QUALITY]: 11, [c.BROTLI_PARAM_SIZE_HINT]: bytes.length}}));
@@ -79,8 +106,13 @@ fn compress() -> Result<()> {
 
 /// Prints the size of the bundle and fails above the budget.
 pub(crate) fn check_size() -> Result<()> {
-    let sizes = files(Path::new(PKG), "br")?.into_iter().map(|it| Ok(fs::metadata(it)?.len()));
-    let total: u64 = sizes.collect::<Result<Vec<_>>>()?.into_iter().sum();
+    let (mut total, mut texts) = (0, 0);
+    for file in files(Path::new(PKG), "br")? {
+        let size = fs::metadata(&file)?.len();
+        // Of the languages a browser loads one: the longest counts.
+        if file.to_string_lossy().ends_with(".txt.br") { texts = texts.max(size) } else { total += size }
+    }
+    total += texts;
     eprintln!("browser bundle: {total} bytes in brotli, of {BUDGET} at most");
     ensure!(total > 0, "there is no bundle in {PKG}");
     ensure!(total <= BUDGET, "the browser bundle is too large");

@@ -70,6 +70,8 @@ pub(crate) fn for_tests() -> Result<()> {
         ("chromium", "/usr/bin/chromium"),
         ("dovecot-imapd", "/usr/lib/dovecot/imap"),
         ("dovecot-pop3d", "/usr/lib/dovecot/pop3"),
+        ("microsocks", "/usr/bin/microsocks"),
+        ("tinyproxy", "/usr/bin/tinyproxy"),
         ("postgresql", "/usr/lib/postgresql"),
         ("openssl", "/usr/bin/openssl"),
     ];

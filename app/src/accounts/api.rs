@@ -33,6 +33,8 @@ pub struct FormAnswer {
 pub async fn list_accounts(query: AccountQuery) -> Result<ReportAnswer, UserError> {
     let (service, actor) = (crate::context::service()?, crate::context::actor()?);
     let page = service.accounts().list(&actor, &query).await?;
+    let first = AccountQuery { page: domain::page::PageRequest::new(1, query.page.page_size), ..query };
+    crate::context::first_page_instead(&page, &super::report::address(&first));
     let any = page.total > 0 || service.accounts().any(&actor).await?;
     Ok(ReportAnswer { page, any, now: service.now() })
 }

@@ -3,7 +3,7 @@
 #[cfg(not(feature = "ssr"))]
 use domain::account::AccountDraft;
 use domain::{
-    account::{Account, AccountForm, Choice, MessageCounts},
+    account::{Account, AccountChoices, AccountForm, Choice, MessageCounts},
     actor::Permission,
     problem::{Problem, Rule},
 };
@@ -22,10 +22,12 @@ use crate::{
         field::{Face, Radios, SelectField, TextField},
         form::{ErrorSummary, guard_unsaved, live_error},
         notice::Failure,
-        page::Page,
+        page::{ErrorTitle, Page},
     },
 };
 
+/// From how many credentials on a search field narrows the dropdown.
+const SEARCHED_FROM: usize = 12;
 /// Seconds that the interval's dropdown offers.
 const INTERVALS: [u64; 7] = [60, 300, 900, 1_800, 3_600, 21_600, 86_400];
 
@@ -42,13 +44,7 @@ pub fn FormPage() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match answer.await {
                         Ok(answer) => view! { <AccountFormView answer/> }.into_any(),
-                        Err(error) => {
-                            #[cfg(feature = "ssr")]
-                            if error == crate::error::UserError::NotFound && let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-                                response.set_status(http::StatusCode::NOT_FOUND);
-                            }
-                            view! { <Failure error/> }.into_any()
-                        }
+                        Err(error) => view! { <Failure error/> }.into_any(),
                     }
                 })}
             </Suspense>
@@ -172,7 +168,8 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
     let wants_grant = problems.with_untracked(|it| it.iter().any(|it| it.rule == Rule::GrantNeeded));
     let action = account.as_ref().map_or_else(|| format!("{PATH}/save/new"), |it| format!("{PATH}/save/{}", it.id));
-    let conflict = is_conflict.then(|| account.clone().map(|it| view! { <Conflict mine=form.clone() stored=it/> }));
+    let conflict = is_conflict.then(|| account.clone()).flatten();
+    let conflict = conflict.map(|it| view! { <Conflict mine=form.clone() stored=it choices=choices.clone()/> });
     let version = account.as_ref().map(|it| it.version.to_string()).unwrap_or_default();
     let stored_form = account.clone();
     let mut interval_options: Vec<_> = INTERVALS.iter().map(|it| (it.to_string(), interval_label(*it))).collect();
@@ -181,9 +178,13 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
     {
         interval_options.push((own.to_string(), interval_label(own)));
     }
+    let has_problems = is_conflict || problems.with_untracked(|it| !it.is_empty());
     let of = move |name: &'static str, hint: &str| face(name, problems, hint);
     let has_account = account.is_some();
+    let back = account.as_ref().map_or_else(|| format!("{PATH}/new"), |it| format!("{PATH}/{}", it.id));
+    let wanted = RwSignal::new(String::new());
     view! {
+        {has_problems.then(|| view! { <ErrorTitle title=words.accounts.title/> })}
         {error.map(|error| view! { <Failure error/> })}
         <ErrorSummary problems label/>
         {conflict}
@@ -213,10 +214,13 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
             </section>
             <section>
                 <h2>{words.accounts.section_authentication}</h2>
-                <SelectField face=of("credential_id", words.accounts.credential_hint) empty=words.common.choose options=options(&choices.credentials) value=form.credential_id/>
-                {choices.credentials.is_empty().then(|| view! {
-                    <p><a href=format!("/settings/credentials/new?return={PATH}/new")>{words.accounts.register_credential}</a></p>
+                {(choices.credentials.len() > SEARCHED_FROM).then(|| view! {
+                    <input type="search" class="narrow" aria-label=words.accounts.search_credentials placeholder=words.accounts.search_credentials
+                        autocomplete="off" on:input=move |event| { event.stop_propagation(); wanted.set(event_target_value(&event)); }/>
                 })}
+                <SelectField face=of("credential_id", words.accounts.credential_hint) empty=words.common.choose options=options(&choices.credentials)
+                    value=form.credential_id search=wanted/>
+                <p><a href=format!("/settings/credentials/new?return={back}")>{words.accounts.register_credential}</a></p>
             </section>
             <section>
                 <h2>{words.accounts.section_security}</h2>
@@ -264,7 +268,7 @@ fn Aside(account: Account, counts: MessageCounts) -> impl IntoView {
                     <input type="hidden" name="version" value=version/>
                     <p>{words.delete_hint(counts.only_here)}</p>
                     <div class="buttons">
-                        <button type="button" class="button" popovertarget="delete-dialog" popovertargetaction="hide">{context::words().common.cancel}</button>
+                        <button type="button" class="button" autofocus popovertarget="delete-dialog" popovertargetaction="hide">{context::words().common.cancel}</button>
                         <button class="button danger-button">{context::words().common.delete}</button>
                     </div>
                 </form>
@@ -276,8 +280,9 @@ fn Aside(account: Account, counts: MessageCounts) -> impl IntoView {
 
 /// Both values of every field that differs.
 #[component]
-fn Conflict(mine: AccountForm, stored: Account) -> impl IntoView {
-    let words = &context::words().common;
+fn Conflict(mine: AccountForm, stored: Account, choices: AccountChoices) -> impl IntoView {
+    let all = context::words();
+    let words = &all.common;
     let theirs = AccountForm::of(&stored);
     let rows = [
         ("name", &mine.name, &theirs.name),
@@ -289,15 +294,29 @@ fn Conflict(mine: AccountForm, stored: Account) -> impl IntoView {
         ("port", &mine.port, &theirs.port),
         ("protocol", &mine.protocol, &theirs.protocol),
         ("use_network_connector", &mine.use_network_connector, &theirs.use_network_connector),
+        ("network_connector_id", &mine.network_connector_id, &theirs.network_connector_id),
         ("credential_id", &mine.credential_id, &theirs.credential_id),
         ("skip_certificate", &mine.skip_certificate, &theirs.skip_certificate),
         ("secure_connection", &mine.secure_connection, &theirs.secure_connection),
         ("secure_connection_type", &mine.secure_connection_type, &theirs.secure_connection_type),
     ];
+    let shown = |field: &str, value: &str| {
+        let name = |choices: &[Choice]| choices.iter().find(|it| it.id.to_string() == value).map(|it| it.name.clone());
+        let text = match (field, value) {
+            ("name" | "address" | "port", _) => None,
+            ("network_connector_id", _) => name(&choices.connectors),
+            ("credential_id", _) => name(&choices.credentials),
+            ("interval_s", _) => value.parse().ok().map(interval_label),
+            (_, "yes") => Some(words.yes.to_owned()),
+            (_, "no") => Some(words.no.to_owned()),
+            _ => Some(value.to_uppercase()),
+        };
+        text.unwrap_or_else(|| value.to_owned())
+    };
     let row = |(field, mine, theirs): (&str, &String, &String)| {
-        (mine != theirs).then(
-            || view! { <tr><th scope="row">{label(field)}</th><td>{mine.clone()}</td><td>{theirs.clone()}</td></tr> },
-        )
+        let (yours, stored) = (shown(field, mine), shown(field, theirs));
+        (mine != theirs)
+            .then(|| view! { <tr><th scope="row">{label(field)}</th><td>{yours}</td><td>{stored}</td></tr> })
     };
     view! {
         <div class="summary" role="alert">

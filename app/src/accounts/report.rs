@@ -18,6 +18,7 @@ use crate::{
     context,
     ui::{
         icon::Icon,
+        menu::MenuButton,
         notice::{Empty, Failure},
         page::Page,
         pager::{Pager, Place},
@@ -77,11 +78,10 @@ fn Tools(query: Memo<AccountQuery>, may_write: bool) -> impl IntoView {
     };
     view! {
         {may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{words.common.new}</a> })}
-        <button type="button" class="button" popovertarget="report-actions" aria-haspopup="menu">{words.common.actions}<Icon name="chevron"/></button>
-        <div id="report-actions" popover="auto" class="floating menu" role="menu" aria-label=words.common.actions>
+        <MenuButton id="report-actions" label=words.common.actions>
             <a role="menuitem" rel="external" target="_blank" href=move || link("print")>{words.accounts.print_report}</a>
             <a role="menuitem" rel="external" href=move || link("export.csv")>{words.accounts.export_csv}</a>
-        </div>
+        </MenuButton>
         <a class="quiet" href=format!("{PATH}/deleted")>{words.accounts.deleted_accounts}</a>
     }
 }

@@ -110,6 +110,9 @@ pub fn SelectField(
     /// Shown for the empty value; without it there is none.
     #[prop(optional)]
     empty: Option<&'static str>,
+    /// Hides the options whose label lacks this text.
+    #[prop(optional)]
+    search: Option<RwSignal<String>>,
 ) -> impl IntoView {
     let is_disabled = move || disabled.is_some_and(|it| it.get());
     let changed = move |event| {
@@ -119,7 +122,9 @@ pub fn SelectField(
     };
     let option = |(key, label): (String, String)| {
         let is_chosen = key == value;
-        view! { <option value=key selected=is_chosen>{label}</option> }
+        let lower = label.to_lowercase();
+        let is_hidden = move || search.is_some_and(|it| !lower.contains(&it.read().trim().to_lowercase()));
+        view! { <option value=key selected=is_chosen hidden=is_hidden>{label}</option> }
     };
     view! {
         <div class="field">

@@ -1,7 +1,7 @@
 //! What forms share: the summary of problems, and the guard against losing what was typed.
 
 use domain::problem::Problem;
-use leptos::{ev, prelude::*};
+use leptos::{ev, prelude::*, wasm_bindgen::JsCast as _, web_sys};
 
 use crate::{context, error::problem_wording};
 
@@ -60,6 +60,26 @@ pub fn guard_unsaved(is_dirty: RwSignal<bool>) {
                 event.prevent_default();
             }
         });
-        on_cleanup(move || closing.remove());
+        // On the body: the router listens on the window, which hears of a click later.
+        let on_click = move |event: web_sys::MouseEvent| {
+            let link = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
+            let Some(link) = link.and_then(|it| it.closest("a[href]").ok().flatten()) else { return };
+            let stays =
+                link.has_attribute("target") || link.get_attribute("href").is_some_and(|it| it.starts_with('#'));
+            if stays || !is_dirty.get_untracked() {
+                return;
+            }
+            if window().confirm_with_message(context::words().common.leave_warning).unwrap_or(true) {
+                is_dirty.set(false);
+            } else {
+                event.prevent_default();
+            }
+        };
+        let clicked = document().body().map(|it| it.on(ev::click, on_click));
+        let clicked = StoredValue::new_local(clicked);
+        on_cleanup(move || {
+            closing.remove();
+            clicked.dispose();
+        });
     });
 }

@@ -3,6 +3,7 @@
 pub mod field;
 pub mod form;
 pub mod icon;
+pub mod menu;
 pub mod notice;
 pub mod page;
 pub mod pager;

@@ -1,7 +1,7 @@
 //! What the page has to say: flashes after a success, failures that stay, empty lists.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_query_map};
 
 use super::icon::Icon;
 use crate::{context, error::UserError};
@@ -42,11 +42,13 @@ pub fn Failure(error: UserError) -> impl IntoView {
     let words = context::words();
     let text = error.wording(words);
     let signed_out = error == UserError::SignedOut;
+    let path = use_location().pathname;
+    let sign_in = move || format!("/sign-in?return={}", path.get());
     view! {
         <div class="alert" role="alert">
             <Icon name="alert"/>
             <p>{text}</p>
-            {signed_out.then(|| view! { <a href="/sign-in" rel="external">{words.sign_in.title}</a> })}
+            {signed_out.then(|| view! { <a href=sign_in rel="external">{words.sign_in.title}</a> })}
         </div>
     }
 }

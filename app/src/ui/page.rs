@@ -17,6 +17,12 @@ fn document_title(title: &str) -> String {
     if cfg!(feature = "ssr") { full.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { full }
 }
 
+/// The title of a form that came back with problems: whoever does not see the page hears it first.
+#[component]
+pub fn ErrorTitle(title: &'static str) -> impl IntoView {
+    view! { <Title text=document_title(&context::words().common.error_prefix(title))/> }
+}
+
 /// A page within the frame. `tools` stand on the title's line.
 #[component]
 pub fn Page(

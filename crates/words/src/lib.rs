@@ -3,15 +3,44 @@
 //! The language of a page is settled when it is requested and does not change while it is open, so words are plain texts
 //! and functions, not signals.
 
+use std::{fmt, sync::OnceLock};
+
 use serde::{Deserialize, Serialize};
 
+/// The words of the page, in the browser.
+#[cfg(target_arch = "wasm32")]
+static LOADED: OnceLock<Words> = OnceLock::new();
+
+/// Takes the texts of the page's language, before anything is shown.
+#[cfg(target_arch = "wasm32")]
+pub fn load(spoken: Locale, texts: String) {
+    _ = LOADED.set(generated::read(spoken, texts.leak()));
+}
+
 mod generated {
-    #![expect(clippy::match_same_arms, reason = "generated: two languages may say the same")]
-    use super::Locale;
+    use super::{Locale, fill};
     include!(concat!(env!("OUT_DIR"), "/words.rs"));
+
+    /// The words of a list of texts.
+    pub(crate) fn read(spoken: Locale, list: &'static str) -> Words {
+        let mut texts = list.split('\u{1e}');
+        Words::of(spoken, || texts.next().unwrap_or_default())
+    }
 }
 
 pub use generated::*;
+
+/// The template with its `{placeholders}` filled. What is filled in is not looked at again.
+fn fill(template: &str, values: &[(&str, &dyn fmt::Display)]) -> String {
+    let mut text = String::new();
+    for (nth, part) in template.split(['{', '}']).enumerate() {
+        match values.iter().find(|(name, _)| nth % 2 == 1 && *name == part) {
+            Some((_, value)) => text += &value.to_string(),
+            None => text += part,
+        }
+    }
+    text
+}
 
 /// The languages that Posthorn speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,12 +75,32 @@ impl Locale {
         }
     }
 
+    /// The words of this language. In the browser, of the one that was loaded.
     pub fn words(self) -> &'static Words {
-        match self {
-            Self::En => &generated::EN,
-            Self::PtBr => &generated::PT_BR,
-            Self::Es => &generated::ES,
+        #[cfg(target_arch = "wasm32")]
+        {
+            LOADED.get_or_init(|| generated::read(self, ""))
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            static WORDS: [OnceLock<Words>; 3] = [const { OnceLock::new() }; 3];
+            WORDS[self as usize].get_or_init(|| generated::read(self, self.texts()))
+        }
+    }
+
+    /// All texts of this language, as the browser loads them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn texts(self) -> &'static str {
+        match self {
+            Self::En => generated::EN,
+            Self::PtBr => generated::PT_BR,
+            Self::Es => generated::ES,
+        }
+    }
+
+    /// CLDR: Portuguese counts zero as singular, English and Spanish do not.
+    fn is_one(self, n: u64) -> bool {
+        n == 1 || (n == 0 && self == Self::PtBr)
     }
 
     /// From a tag as a cookie carries it.
@@ -96,6 +145,12 @@ mod tests {
     fn the_first_language_that_is_spoken_wins() {
         assert_eq!(Locale::accepted("de-DE,pt;q=0.9,en;q=0.8"), Some(Locale::PtBr));
         assert_eq!(Locale::accepted("de"), None);
+    }
+
+    #[test]
+    fn templates_are_filled_once() {
+        assert_eq!(fill("{a} of {b}!", &[("a", &"{b}"), ("b", &7)]), "{b} of 7!");
+        assert_eq!(Locale::PtBr.words().common.days_ago(0), Locale::PtBr.words().common.days_ago(1).replace('1', "0"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl Bundle {
             js: find("frontend-", ".js"),
             wasm: find("frontend-", ".wasm"),
             css: find("main-", ".css"),
+            words: words::Locale::ALL.map(|it| find(&format!("words-{}-", it.tag()), ".txt")),
         };
         if names.js.is_empty() || names.css.is_empty() {
             tracing::warn!("there is no browser bundle: build with `cargo xtask build`");
@@ -44,6 +45,7 @@ pub(super) async fn file(State(_): State<Web>, Path(name): Path<String>, headers
         Some("js") => "text/javascript; charset=utf-8",
         Some("wasm") => "application/wasm",
         Some("css") => "text/css; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     let compressed = [("br", ".br"), ("gzip", ".gz")].into_iter().find_map(|(coding, ending)| {

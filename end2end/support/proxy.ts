@@ -1,0 +1,46 @@
+// Real proxies of our own: microsocks for SOCKS5, tinyproxy for HTTP CONNECT, each with or without a password.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { freePort } from './process';
+
+export const PROXY_USER = 'proxy-user';
+export const PROXY_PASSWORD = 'proxy-pass';
+
+export class Proxy {
+  private constructor(readonly port: number, private readonly child: ChildProcess, private readonly folder: string) {}
+
+  static async start(kind: 'socks5' | 'http_connect', withPassword: boolean): Promise<Proxy> {
+    const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), 'posthorn-proxy-'))];
+    const config = join(folder, 'tinyproxy.conf');
+    const auth = withPassword ? `BasicAuth ${PROXY_USER} ${PROXY_PASSWORD}\n` : '';
+    writeFileSync(config, `Port ${port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nAllow 127.0.0.1\n${auth}`);
+    const [program, args] = kind === 'socks5'
+      ? ['microsocks', ['-i', '127.0.0.1', '-p', `${port}`, ...(withPassword ? ['-u', PROXY_USER, '-P', PROXY_PASSWORD] : [])]]
+      : ['tinyproxy', ['-d', '-c', config]];
+    const child = spawn(program as string, args as string[], { stdio: 'ignore' });
+    const failed = new Promise<never>((_, reject) => child.once('error', reject));
+    await Promise.race([listening(port, child), failed]);
+    return new Proxy(port, child, folder);
+  }
+
+  stop(): void {
+    this.child.kill('SIGTERM');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until somebody accepts; fails if the program ends before. */
+function listening(port: number, child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      if (child.exitCode !== null) return reject(new Error(`the proxy ended with ${child.exitCode}`));
+      const socket = connect(port, '127.0.0.1');
+      socket.once('connect', () => { socket.destroy(); resolve(); });
+      socket.once('error', () => setTimeout(attempt, 20));
+    };
+    attempt();
+  });
+}
