@@ -17,7 +17,7 @@ use sqlx::QueryBuilder;
 use crate::{
     Db, PostgresStore, Tx, audit,
     error::{backend, taken},
-    record::{AccountRecord, account_columns, count, pattern},
+    record::{AccountRecord, count, pattern},
 };
 
 #[async_trait]
@@ -48,17 +48,22 @@ impl AccountStore for PostgresStore {
     }
 
     async fn list_deleted_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError> {
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM accounts WHERE deleted_at IS NOT NULL")
+        let total = sqlx::query_scalar!(r#"SELECT COUNT(*) AS "total!" FROM accounts WHERE deleted_at IS NOT NULL"#)
             .fetch_one(self.reader())
             .await
             .map_err(backend)?;
-        let records: Vec<AccountRecord> = sqlx::query_as(concat!(
-            "SELECT ",
-            account_columns!(),
-            " FROM accounts WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC LIMIT $1 OFFSET $2"
-        ))
-        .bind(page.limit())
-        .bind(page.offset())
+        let records = sqlx::query_as!(
+            AccountRecord,
+            "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
+                 secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+             FROM accounts
+             WHERE deleted_at IS NOT NULL
+             ORDER BY deleted_at DESC, id DESC
+             LIMIT $1 OFFSET $2",
+            page.limit(),
+            page.offset()
+        )
         .fetch_all(self.reader())
         .await
         .map_err(backend)?;
@@ -67,12 +72,18 @@ impl AccountStore for PostgresStore {
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let record: Option<AccountRecord> =
-            sqlx::query_as(concat!("SELECT ", account_columns!(), " FROM accounts WHERE id = $1"))
-                .bind(id.0)
-                .fetch_optional(self.reader())
-                .await
-                .map_err(backend)?;
+        let record = sqlx::query_as!(
+            AccountRecord,
+            "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
+                 secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+             FROM accounts
+             WHERE id = $1",
+            id.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
         record.map(AccountRecord::into_account).transpose()
     }
 
@@ -84,33 +95,32 @@ impl AccountStore for PostgresStore {
     ) -> Result<AccountId, StoreError> {
         let mut tx = self.begin().await?;
         check_references(&mut tx, draft).await?;
-        let query = sqlx::query_scalar(
-            "INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
+        let destination = &draft.destination;
+        let id = sqlx::query_scalar!(
+            r#"INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
                  next_check_at)
              VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-             RETURNING id",
-        );
-        let destination = &draft.destination;
-        let id: i64 = query
-            .bind(&draft.name)
-            .bind(fold(&draft.name))
-            .bind(draft.keep_copy)
-            .bind(draft.automatic_check)
-            .bind(i64::from(draft.interval_s))
-            .bind(draft.enabled)
-            .bind(draft.protocol.as_str())
-            .bind(destination.address.as_str())
-            .bind(i64::from(destination.port))
-            .bind(destination.security.is_secure())
-            .bind(destination.security.kind().unwrap_or_default())
-            .bind(destination.security.skips_certificate())
-            .bind(destination.route.connector_id().map(|it| it.0))
-            .bind(draft.credential_id.0)
-            .bind(due_at.map(|it| it.0))
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(|it| taken(it, "name"))?;
+             RETURNING id AS "id!""#,
+            draft.name,
+            fold(&draft.name),
+            draft.keep_copy,
+            draft.automatic_check,
+            i64::from(draft.interval_s),
+            draft.enabled,
+            draft.protocol.as_str(),
+            destination.address.as_str(),
+            i64::from(destination.port),
+            destination.security.is_secure(),
+            destination.security.kind().unwrap_or_default(),
+            destination.security.skips_certificate(),
+            destination.route.connector_id().map(|it| it.0),
+            draft.credential_id.0,
+            due_at.map(|it| it.0)
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(|it| taken(it, "name"))?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(AccountId(id))
@@ -127,7 +137,8 @@ impl AccountStore for PostgresStore {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
         check_references(&mut tx, draft).await?;
-        let query = sqlx::query(
+        let destination = &draft.destination;
+        sqlx::query!(
             "UPDATE accounts
              SET version = version + 1, name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
                  interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
@@ -136,28 +147,26 @@ impl AccountStore for PostgresStore {
                  n_failures = 0, is_stopped = FALSE,
                  health_rank = CASE WHEN last_success_at IS NULL THEN 1 ELSE 0 END
              WHERE id = $16",
-        );
-        let destination = &draft.destination;
-        query
-            .bind(&draft.name)
-            .bind(fold(&draft.name))
-            .bind(draft.keep_copy)
-            .bind(draft.automatic_check)
-            .bind(i64::from(draft.interval_s))
-            .bind(draft.enabled)
-            .bind(draft.protocol.as_str())
-            .bind(destination.address.as_str())
-            .bind(i64::from(destination.port))
-            .bind(destination.security.is_secure())
-            .bind(destination.security.kind().unwrap_or_default())
-            .bind(destination.security.skips_certificate())
-            .bind(destination.route.connector_id().map(|it| it.0))
-            .bind(draft.credential_id.0)
-            .bind(due_at.map(|it| it.0))
-            .bind(id.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(|it| taken(it, "name"))?;
+            draft.name,
+            fold(&draft.name),
+            draft.keep_copy,
+            draft.automatic_check,
+            i64::from(draft.interval_s),
+            draft.enabled,
+            draft.protocol.as_str(),
+            destination.address.as_str(),
+            i64::from(destination.port),
+            destination.security.is_secure(),
+            destination.security.kind().unwrap_or_default(),
+            destination.security.skips_certificate(),
+            destination.route.connector_id().map(|it| it.0),
+            draft.credential_id.0,
+            due_at.map(|it| it.0),
+            id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(|it| taken(it, "name"))?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)
@@ -172,12 +181,14 @@ impl AccountStore for PostgresStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
-        sqlx::query("UPDATE accounts SET version = version + 1, deleted_at = $1, next_check_at = NULL WHERE id = $2")
-            .bind(at.0)
-            .bind(id.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(backend)?;
+        sqlx::query!(
+            "UPDATE accounts SET version = version + 1, deleted_at = $1, next_check_at = NULL WHERE id = $2",
+            at.0,
+            id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
     }
@@ -189,12 +200,12 @@ impl AccountStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let restored = sqlx::query(
+        let restored = sqlx::query!(
             "UPDATE accounts SET version = version + 1, deleted_at = NULL, next_check_at = $1
              WHERE id = $2 AND deleted_at IS NOT NULL",
+            due_at.map(|it| it.0),
+            id.0
         )
-        .bind(due_at.map(|it| it.0))
-        .bind(id.0)
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
@@ -206,26 +217,26 @@ impl AccountStore for PostgresStore {
     }
 
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError> {
-        let (stored, only_here): (i64, i64) = sqlx::query_as(
-            "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'deleted')
-             FROM remotes WHERE account_id = $1 AND message_id IS NOT NULL",
+        let found = sqlx::query!(
+            r#"SELECT COUNT(*) AS "stored!", COUNT(*) FILTER (WHERE state = 'deleted') AS "only_here!"
+             FROM remotes WHERE account_id = $1 AND message_id IS NOT NULL"#,
+            id.0
         )
-        .bind(id.0)
         .fetch_one(self.reader())
         .await
         .map_err(backend)?;
-        let (stored, only_here) = (count(stored), count(only_here));
+        let (stored, only_here) = (count(found.stored), count(found.only_here));
         Ok(MessageCounts { stored, on_server: stored - only_here, only_here })
     }
 
     async fn want_older_deleted(&self, id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
-        let wanted = sqlx::query(
+        let wanted = sqlx::query!(
             "UPDATE remotes SET delete_wanted_at = $1
              WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL",
+            at.0,
+            id.0
         )
-        .bind(at.0)
-        .bind(id.0)
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
@@ -235,14 +246,21 @@ impl AccountStore for PostgresStore {
     }
 }
 
+/// One page in one order. It cannot be one checked statement: the order is part of the text. What is pushed comes from the
+/// closed matches below and what a person typed is bound; the conformance suite runs every order and every filter.
 fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i64, limit: i64) {
-    builder.push(concat!("SELECT ", account_columns!(), " FROM accounts"));
+    builder.push(
+        "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
+             secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
+             last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+         FROM accounts",
+    );
     push_filter(builder, &query.filter);
     push_sort(builder, query.sort);
     builder.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
 }
 
-/// Every value is bound; the columns are named here and nowhere else.
+/// What a page and its total select alike. Every value is bound; the columns are named here and nowhere else.
 fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter) {
     builder.push(" WHERE deleted_at IS NULL");
     if !filter.name.is_empty() {
@@ -287,9 +305,8 @@ fn sort_keys(column: AccountColumn) -> &'static [&'static str] {
 }
 
 async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), StoreError> {
-    let current: Option<i64> =
-        sqlx::query_scalar("SELECT version FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR UPDATE")
-            .bind(id.0)
+    let current =
+        sqlx::query_scalar!("SELECT version FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", id.0)
             .fetch_optional(&mut **tx)
             .await
             .map_err(backend)?;
@@ -302,8 +319,7 @@ async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), S
 
 async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), StoreError> {
     let CredentialId(credential) = draft.credential_id;
-    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM credentials WHERE id = $1 FOR SHARE")
-        .bind(credential)
+    let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1 FOR SHARE", credential)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;
@@ -311,8 +327,7 @@ async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), Store
         return Err(StoreError::Gone { field: "credential_id" });
     }
     let Some(ConnectorId(connector)) = draft.destination.route.connector_id() else { return Ok(()) };
-    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM connectors WHERE id = $1 FOR SHARE")
-        .bind(connector)
+    let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1 FOR SHARE", connector)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;
