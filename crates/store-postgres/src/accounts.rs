@@ -333,3 +333,66 @@ async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), Store
         .map_err(backend)?;
     if found.is_none() { Err(StoreError::Gone { field: "network_connector_id" }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::credential::CredentialDraft;
+    use service::ports::{CredentialStore as _, SealedSecret};
+    use store_tests::postgres::Database;
+
+    use super::*;
+
+    /// As many accounts as the report must bear, made inside the database.
+    const MANY: &str = "
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+        INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
+            address, port, secure_connection, connection_type, skip_certificate, credential_id, deleted_at, health_rank)
+        SELECT 1, 'Account ' || n, 'account ' || n, n % 2 = 0, n % 3 = 0, 300, n % 5 > 0,
+            CASE WHEN n % 2 = 0 THEN 'imap' ELSE 'pop3' END, 'mail.example.org', 100 + n % 900, n % 3 > 0,
+            CASE n % 3 WHEN 0 THEN '' WHEN 1 THEN 'ssl' ELSE 'tls' END, FALSE, $1,
+            CASE WHEN n % 10 = 0 THEN 1 END, n % 4
+        FROM numbers";
+
+    /// Everything, and what each filter leaves.
+    fn filters() -> Vec<AccountFilter> {
+        let none = AccountFilter::default();
+        let mut filters = vec![none.clone(), AccountFilter { name: "account".to_owned(), ..none.clone() }];
+        for wanted in [Some(false), Some(true)] {
+            filters.push(AccountFilter { secure_connection: wanted, ..none.clone() });
+            filters.push(AccountFilter { automatic_check: wanted, ..none.clone() });
+            filters.push(AccountFilter { keep_copy: wanted, ..none.clone() });
+            filters.push(AccountFilter { enabled: wanted, ..none.clone() });
+        }
+        filters
+    }
+
+    #[tokio::test]
+    async fn every_order_of_a_hundred_thousand_accounts_walks_along_an_index() {
+        let database = Database::create().await;
+        let store = PostgresStore::connect(&database.url).await.unwrap();
+        let id = store.next_credential_id().await.unwrap();
+        let draft = CredentialDraft { name: "c".to_owned(), username: "c".to_owned() };
+        store.add_credential(id, &draft, &SealedSecret(vec![0]), &[]).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query(MANY).bind(id.0).execute(&mut *tx).await.unwrap();
+        sqlx::query("ANALYZE accounts").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        for filter in filters() {
+            for column in AccountColumn::ALL {
+                for descending in [false, true] {
+                    let sort = AccountSort { column, descending };
+                    let query = AccountQuery { filter: filter.clone(), sort, ..AccountQuery::default() };
+                    let mut builder = QueryBuilder::<Db>::new("EXPLAIN ");
+                    push_listing(&mut builder, &query, 30, 30);
+                    let plan: Vec<String> = builder.build_query_scalar().fetch_all(store.reader()).await.unwrap();
+                    // Sorting the ids below one name, of which there is one, costs nothing: that is an incremental sort.
+                    assert!(!plan.iter().any(|it| it.contains("->  Sort")), "{query:?}: {plan:?}");
+                    let walks = plan.iter().any(|it| it.contains("using accounts_"));
+                    assert!(walks, "{query:?}: {plan:?}");
+                }
+            }
+        }
+        store.close().await;
+        database.remove().await;
+    }
+}
