@@ -52,9 +52,28 @@ impl UserError {
     }
 }
 
+/// The status that goes with an error, for pages, server functions and plain routes alike.
+#[cfg(feature = "ssr")]
+pub fn status(error: &service::Error) -> http::StatusCode {
+    use http::StatusCode;
+
+    match error {
+        service::Error::Forbidden(_) | service::Error::Refused => StatusCode::FORBIDDEN,
+        service::Error::NotFound => StatusCode::NOT_FOUND,
+        service::Error::Conflict | service::Error::InUse(_) => StatusCode::CONFLICT,
+        service::Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        service::Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        service::Error::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 #[cfg(feature = "ssr")]
 impl From<service::Error> for UserError {
     fn from(error: service::Error) -> Self {
+        // Within a page or a server function, the response says it too.
+        if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() {
+            response.set_status(status(&error));
+        }
         match error {
             service::Error::Forbidden(_) | service::Error::Refused => Self::Forbidden,
             service::Error::NotFound => Self::NotFound,

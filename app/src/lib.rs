@@ -14,6 +14,8 @@ pub mod error;
 pub mod inbox;
 pub mod posted;
 #[cfg(feature = "ssr")]
+pub mod refused;
+#[cfg(feature = "ssr")]
 pub mod shell;
 pub mod sign_in;
 pub mod ui;

@@ -3,7 +3,10 @@
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-use crate::{App, context};
+use crate::{
+    App, context,
+    refused::{Refusal, RefusedApp},
+};
 
 /// The names of the browser bundle's files under `/pkg`; empty if there is none.
 #[derive(Clone, Debug, Default)]
@@ -16,16 +19,35 @@ pub struct Bundle {
 /// The whole document.
 pub fn shell(bundle: &Bundle) -> impl IntoView + use<> {
     context::provide();
+    let (js, wasm) = (format!("/pkg/{}", bundle.js), format!("/pkg/{}", bundle.wasm));
+    let script =
+        format!("import init, {{ hydrate }} from \"{js}\"; await init({{ module_or_path: \"{wasm}\" }}); hydrate();");
+    let script = (!bundle.js.is_empty()).then(|| {
+        view! {
+            <link rel="modulepreload" href=js/>
+            <script type="module" nonce=use_nonce()>{script}</script>
+        }
+    });
+    document(bundle, script, view! { <App/> })
+}
+
+/// A document without script, for what the app has no address for.
+pub fn refusal(bundle: &Bundle, refusal: Refusal) -> impl IntoView + use<> {
+    context::provide();
+    document(bundle, (), view! { <RefusedApp refusal/> })
+}
+
+fn document<S: IntoView + 'static, B: IntoView + 'static>(
+    bundle: &Bundle,
+    script: S,
+    body: B,
+) -> impl IntoView + use<S, B> {
     let locale = context::locale();
     let theme = use_context::<context::Theme>().unwrap_or_default();
     let user = context::user();
     let role = user.as_ref().map(|it| it.role.as_str());
     let name = user.map(|it| it.name);
     let css = (!bundle.css.is_empty()).then(|| format!("/pkg/{}", bundle.css));
-    let has_script = !bundle.js.is_empty();
-    let (js, wasm) = (format!("/pkg/{}", bundle.js), format!("/pkg/{}", bundle.wasm));
-    let script =
-        format!("import init, {{ hydrate }} from \"{js}\"; await init({{ module_or_path: \"{wasm}\" }}); hydrate();");
     view! {
         <!DOCTYPE html>
         <html lang=locale.tag() data-theme=theme.0 data-user=name data-role=role>
@@ -35,14 +57,11 @@ pub fn shell(bundle: &Bundle) -> impl IntoView + use<> {
                 <meta name="color-scheme" content="light dark"/>
                 <link rel="icon" href="data:,"/>
                 {css.map(|it| view! { <link rel="stylesheet" href=it/> })}
-                {has_script.then(|| view! {
-                    <link rel="modulepreload" href=js/>
-                    <script type="module" nonce=use_nonce()>{script}</script>
-                })}
+                {script}
                 <MetaTags/>
             </head>
             <body>
-                <App/>
+                {body}
             </body>
         </html>
     }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{io::Read as _, time::Duration};
+use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, signal, sync::watch};
 
 use crate::{
     config::{Config, Options},
-    http,
+    demo, exchange, housekeeping, http,
     parts::System,
 };
 
@@ -34,7 +34,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the console and the REST interface, and check accounts.
-    Serve,
+    Serve {
+        /// Fill an empty database with a dozen accounts whose mail servers are played in this process.
+        #[arg(long)]
+        demo: bool,
+    },
     /// Users.
     #[command(subcommand)]
     User(UserCommand),
@@ -43,6 +47,13 @@ enum Command {
     Token(TokenCommand),
     /// Check one account now.
     Check { id: i64 },
+    /// Print connectors, credentials (without secrets) and accounts as JSON.
+    Export,
+    /// Add and change what a document of `export` names; nothing is deleted.
+    Import {
+        /// A file, or `-` for standard input.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -69,7 +80,7 @@ enum TokenCommand {
 pub(crate) async fn run() -> Result<()> {
     let cli = Cli::parse();
     let config = Config::settle(cli.options)?;
-    let system = System::open(&config).await?;
+    let system = System::open(&config, matches!(cli.command, Command::Serve { demo: true })).await?;
     let actor = Actor {
         user_id: None,
         name: "command line".to_owned(),
@@ -77,7 +88,12 @@ pub(crate) async fn run() -> Result<()> {
         origin: "command line".to_owned(),
     };
     match cli.command {
-        Command::Serve => serve(config, system).await,
+        Command::Serve { demo } => {
+            if demo {
+                demo::fill(&system.service).await.map_err(explain)?;
+            }
+            serve(config, system).await
+        }
         Command::User(UserCommand::Add { name, role }) => {
             let role = Role::parse(&role).context("the role must be administrator or viewer")?;
             let mut password = String::new();
@@ -88,6 +104,22 @@ pub(crate) async fn run() -> Result<()> {
         Command::Token(TokenCommand::Create { user }) => {
             let token = system.service.sign_in().add_token(&actor, &user).await.map_err(explain)?;
             say(&token);
+            Ok(())
+        }
+        Command::Export => {
+            let document = exchange::export(&system.service, &actor).await.map_err(explain)?;
+            say(&serde_json::to_string_pretty(&document)?);
+            Ok(())
+        }
+        Command::Import { file } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())?
+            } else {
+                std::fs::read_to_string(&file).with_context(|| file.display().to_string())?
+            };
+            let document = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let imported = exchange::import(&system.service, &actor, document).await?;
+            say(&format!("{} added, {} changed", imported.added, imported.changed));
             Ok(())
         }
         Command::Check { id } => {
@@ -108,7 +140,7 @@ fn say(line: &str) {
 }
 
 /// One line that names field and rule.
-fn explain(error: service::Error) -> anyhow::Error {
+pub(crate) fn explain(error: service::Error) -> anyhow::Error {
     if let service::Error::Invalid(problems) = &error {
         let words = words::Locale::En.words();
         let lines = problems.iter().map(|it| app::error::problem_wording(&it.rule, &it.field, words));
@@ -126,6 +158,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let collecting = tokio::spawn(collector.run(stopped.clone()));
+    let keeping = tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, stopped.clone()));
     let router = http::router(service, config);
     say(&format!("listening on http://{address}"));
     let mut draining = stopped;
@@ -141,6 +174,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
         tracing::warn!("some connections were still open");
     }
     collecting.await.context("the collector")?;
+    keeping.await.context("the housekeeping")?;
     Ok(())
 }
 

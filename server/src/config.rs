@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
+use service::RESTORABLE_DAYS;
 
 /// The options of every command.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Addresses of proxies whose X-Forwarded-For is believed.
     #[arg(long, env = "POSTHORN_TRUSTED_PROXIES", global = true, value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Days after which a deleted account and its messages are removed for good, at least 30; without it they are kept.
+    #[arg(long, env = "POSTHORN_RETENTION_DAYS", global = true, value_parser = clap::value_parser!(u64).range(30..))]
+    pub(crate) retention_days: Option<u64>,
 }
 
 /// The same, in `posthorn.toml`.
@@ -47,6 +51,7 @@ struct Settings {
     egress_allow: Vec<IpNet>,
     public_url: Option<String>,
     trusted_proxies: Vec<IpNet>,
+    retention_days: Option<u64>,
 }
 
 /// Everything settled.
@@ -59,6 +64,7 @@ pub(crate) struct Config {
     pub(crate) egress_allow: Vec<IpNet>,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) retention_days: Option<u64>,
 }
 
 impl Config {
@@ -68,7 +74,13 @@ impl Config {
         let or = |mine: Vec<IpNet>, files: Vec<IpNet>| if mine.is_empty() { files } else { mine };
         let data = options.data.or(file.data).unwrap_or_else(|| PathBuf::from("data"));
         let in_data = || format!("sqlite://{}", data.join("posthorn.db").display());
+        let retention_days = options.retention_days.or(file.retention_days);
+        ensure!(
+            retention_days.is_none_or(|it| it >= RESTORABLE_DAYS),
+            "retention_days must be at least {RESTORABLE_DAYS}"
+        );
         Ok(Self {
+            retention_days,
             listen: options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
             database_url: options.database_url.or(file.database_url).unwrap_or_else(in_data),
             master_key_file: options.master_key_file.or(file.master_key_file),

@@ -4,6 +4,9 @@
 mod api;
 mod cli;
 mod config;
+mod demo;
+mod exchange;
+mod housekeeping;
 mod http;
 mod parts;
 

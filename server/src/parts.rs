@@ -9,14 +9,17 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader};
 use service::{
     Parts, Service, SignInAttempts,
-    ports::{Clock, Store},
+    ports::{Clock, MailServer, Store},
     secret::Secret,
     vault::Vault,
 };
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    demo::{self, DemoMail},
+};
 
 /// The time of the machine.
 struct SystemClock;
@@ -38,16 +41,23 @@ pub(crate) struct System {
 }
 
 impl System {
-    pub(crate) async fn open(config: &Config) -> Result<Self> {
+    /// With `demo`, the mail servers of the demonstration are played in this process.
+    pub(crate) async fn open(config: &Config, demo: bool) -> Result<Self> {
         let store = open_store(config).await?;
         let vault = Arc::new(open_vault(config, &*store).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = MailSettings { egress_allow: config.egress_allow.clone(), ..MailSettings::default() };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
+        let mail: Arc<dyn MailServer> = if demo {
+            let since = demo::since(&*store, clock.now()).await?;
+            Arc::new(DemoMail::new(mail, Arc::clone(&clock), since))
+        } else {
+            Arc::new(mail)
+        };
         let collector = Collector::new(CollectorParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
-            mail: Arc::new(mail),
+            mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
             settings: collect::Settings::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::account::AccountQuery;
+use domain::account::{AccountFilter, AccountQuery, AccountSort};
 use leptos::{
     ev,
     leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle},
@@ -15,6 +15,9 @@ use crate::context;
 /// Between the last letter and the new rows.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+/// The field of a filter behind More.
+type Flag = fn(&mut AccountFilter) -> &mut Option<bool>;
+
 #[component]
 pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) -> impl IntoView {
     let words = context::words();
@@ -26,8 +29,37 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
         let address = super::report::address(&change);
         navigate(&address, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
     });
+    let n_hidden = move || {
+        let filter = query.get().filter;
+        [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled].iter().flatten().count()
+    };
+    let is_open = RwSignal::new(is_open_by_url || untrack(n_hidden) > 0);
+    // The rows follow already; a full load would only flicker.
+    let on_submit = move |event: ev::SubmitEvent| event.prevent_default();
+    let has_sort = query.get_untracked().sort != AccountSort::default();
+    let clear = move || super::report::address(&AccountQuery { sort: query.get().sort, ..AccountQuery::default() });
+    view! {
+        <form class="filters" method="get" action=super::PATH role="search" aria-label=words.accounts.filters on:submit=on_submit>
+            <NameFilter query go/>
+            <button type="submit" class="button">{words.common.search}</button>
+            <button type="submit" class="button" name="more" value="1" aria-expanded=move || is_open.get().to_string()
+                aria-controls="more-filters" aria-describedby="more-active"
+                on:click=move |event| { event.prevent_default(); is_open.update(|it| *it = !*it); }>
+                {words.common.more}
+            </button>
+            <span class="badge" id="more-active" hidden=move || n_hidden() == 0>{move || words.accounts.more_active(n_hidden())}</span>
+            {move || (!query.get().filter.is_empty()).then(|| view! { <a class="clear" href=clear>{words.common.clear_filters}</a> })}
+            <div id="more-filters" class="more-filters" hidden=move || !is_open.get()><MoreFilters query go/></div>
+            {move || has_sort.then(|| view! { <input type="hidden" name="sort" value=move || query.get().sort.to_param()/> })}
+        </form>
+    }
+}
+
+#[component]
+fn NameFilter(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl IntoView {
     let waiting = StoredValue::new(None::<TimeoutHandle>);
-    let typed = StoredValue::new(query.get_untracked().filter.name);
+    let initial = query.get_untracked().filter.name;
+    let typed = StoredValue::new(initial.clone());
     let on_name = move |event: ev::Event| {
         let name = event_target_value(&event);
         typed.set_value(name.clone());
@@ -46,31 +78,17 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
         let (name, typed) = (query.get().filter.name, typed.get_value());
         if typed.trim() == name { typed } else { name }
     };
-    let initial = query.get_untracked();
-    let hidden_active = move || {
-        let filter = query.get().filter;
-        [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled].iter().flatten().count()
-    };
-    let is_open = RwSignal::new(is_open_by_url || hidden_active() > 0);
-    let on_submit = move |event: ev::SubmitEvent| {
-        // The rows follow already; a full load would only flicker.
-        event.prevent_default();
-    };
-    let choose = move |key: &'static str, value: String| {
-        let flag = match value.as_str() {
-            "true" | "enabled" => Some(true),
-            "false" | "disabled" => Some(false),
-            _ => None,
-        };
-        let mut next = query.get_untracked();
-        match key {
-            "secure_connection" => next.filter.secure_connection = flag,
-            "automatic_check" => next.filter.automatic_check = flag,
-            "keep_copy" => next.filter.keep_copy = flag,
-            _ => next.filter.enabled = flag,
-        }
-        go.run(next);
-    };
+    view! {
+        <div class="filter">
+            <label for="filter-name">{context::words().accounts.name}</label>
+            <input type="search" id="filter-name" name="name" value=initial autocomplete="off" prop:value=shown on:input=on_name/>
+        </div>
+    }
+}
+
+#[component]
+fn MoreFilters(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl IntoView {
+    let words = context::words();
     let yes_no = [("", words.common.any), ("true", words.common.yes), ("false", words.common.no)];
     let states = [
         ("", words.common.any),
@@ -80,11 +98,18 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
     let select = move |key: &'static str,
                        label: &'static str,
                        options: [(&'static str, &'static str); 3],
-                       now: fn(&AccountQuery) -> Option<bool>| {
-        let chosen = move || match query.with(now) {
+                       flag: Flag| {
+        let chosen = move || match *flag(&mut query.get().filter) {
             None => options[0].0,
             Some(true) => options[1].0,
             Some(false) => options[2].0,
+        };
+        let choose = move |event: ev::Event| {
+            let value = event_target_value(&event);
+            let mut next = query.get_untracked();
+            let nth = options.iter().position(|it| it.0 == value);
+            *flag(&mut next.filter) = nth.filter(|it| *it > 0).map(|it| it == 1);
+            go.run(next);
         };
         let option = move |(value, label): (&'static str, &'static str)| {
             view! { <option value=value selected=move || chosen() == value>{label}</option> }
@@ -93,34 +118,14 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
         view! {
             <div class="filter">
                 <label for=id.clone()>{label}</label>
-                <select id=id name=key prop:value=chosen on:change=move |event| choose(key, event_target_value(&event))>
-                    {options.map(option).collect_view()}
-                </select>
+                <select id=id name=key prop:value=chosen on:change=choose>{options.map(option).collect_view()}</select>
             </div>
         }
     };
-    let clear = move || super::report::address(&AccountQuery { sort: query.get().sort, ..AccountQuery::default() });
     view! {
-        <form class="filters" method="get" action=super::PATH role="search" aria-label=words.accounts.filters on:submit=on_submit>
-            <div class="filter">
-                <label for="filter-name">{words.accounts.name}</label>
-                <input type="search" id="filter-name" name="name" value=initial.filter.name autocomplete="off"
-                    prop:value=shown on:input=on_name/>
-            </div>
-            <button type="submit" class="button">{words.common.search}</button>
-            <button type="submit" class="button" name="more" value="1" aria-expanded=move || is_open.get().to_string() aria-controls="more-filters"
-                on:click=move |event| { event.prevent_default(); is_open.update(|it| *it = !*it); }>
-                {words.common.more}
-            </button>
-            {move || (!query.get().filter.is_empty()).then(|| view! { <a class="clear" href=clear>{words.common.clear_filters}</a> })}
-            <div id="more-filters" class="more-filters" hidden=move || !is_open.get()>
-                {select("secure_connection", words.accounts.secure_connection, yes_no, |it| it.filter.secure_connection)}
-                {select("automatic_check", words.accounts.automatic_check, yes_no, |it| it.filter.automatic_check)}
-                {select("keep_copy", words.accounts.keep_copy, yes_no, |it| it.filter.keep_copy)}
-                {select("status", words.accounts.status, states, |it| it.filter.enabled)}
-            </div>
-            {move || (initial.sort != domain::account::AccountSort::default())
-                .then(|| view! { <input type="hidden" name="sort" value=move || query.get().sort.to_param()/> })}
-        </form>
+        {select("secure_connection", words.accounts.secure_connection, yes_no, |it| &mut it.secure_connection)}
+        {select("automatic_check", words.accounts.automatic_check, yes_no, |it| &mut it.automatic_check)}
+        {select("keep_copy", words.accounts.keep_copy, yes_no, |it| &mut it.keep_copy)}
+        {select("status", words.accounts.status, states, |it| &mut it.enabled)}
     }
 }

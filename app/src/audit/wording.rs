@@ -15,6 +15,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::AccountChanged => words.account_changed,
         AuditAction::AccountRemoved => words.account_removed,
         AuditAction::AccountRestored => words.account_restored,
+        AuditAction::AccountPurged => words.account_purged,
         AuditAction::CredentialGranted => words.credential_granted,
         AuditAction::CredentialAdded => words.credential_added,
         AuditAction::CredentialChanged => words.credential_changed,

@@ -47,15 +47,14 @@ pub async fn list_messages(account: AccountId, query: MessageQuery) -> Result<In
 pub async fn open_message(account: AccountId, message: MessageId) -> Result<MessageContent, UserError> {
     use crate::context::{actor, service};
 
-    let content = service()?.messages().open(&actor()?, message).await?;
-    if content.row.account_id == account { Ok(content) } else { Err(UserError::NotFound) }
+    Ok(service()?.messages().open(&actor()?, Some(account), message).await?)
 }
 
 #[server(endpoint = "inbox/source", input = Json)]
-pub async fn message_source(message: MessageId) -> Result<Source, UserError> {
+pub async fn message_source(account: AccountId, message: MessageId) -> Result<Source, UserError> {
     use crate::context::{actor, service};
 
-    let raw = service()?.messages().raw(&actor()?, message).await?;
+    let raw = service()?.messages().raw(&actor()?, Some(account), message).await?;
     let start = raw.get(..SOURCE_MAX).unwrap_or(&raw);
     Ok(Source { text: super::text::plain(&String::from_utf8_lossy(start)), is_cut: start.len() < raw.len() })
 }

@@ -48,9 +48,9 @@ pub fn InboxPage() -> impl IntoView {
     );
     let wants_source = Memo::new(move |_| place.read().message.filter(|_| place.read().view == View::Source));
     let source = Resource::new(
-        move || wants_source.get(),
-        async |id| match id {
-            Some(id) => Some(message_source(id).await),
+        move || (account.get(), wants_source.get()),
+        async |(account, id)| match id {
+            Some(id) => Some(message_source(account, id).await),
             None => None,
         },
     );

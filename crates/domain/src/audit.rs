@@ -17,6 +17,7 @@ pub enum AuditAction {
     AccountChanged,
     AccountRemoved,
     AccountRestored,
+    AccountPurged,
     CredentialGranted,
     CredentialAdded,
     CredentialChanged,
@@ -31,7 +32,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -41,6 +42,7 @@ impl AuditAction {
         Self::AccountChanged,
         Self::AccountRemoved,
         Self::AccountRestored,
+        Self::AccountPurged,
         Self::CredentialGranted,
         Self::CredentialAdded,
         Self::CredentialChanged,
@@ -65,6 +67,7 @@ impl AuditAction {
             Self::AccountChanged => "account_changed",
             Self::AccountRemoved => "account_removed",
             Self::AccountRestored => "account_restored",
+            Self::AccountPurged => "account_purged",
             Self::CredentialGranted => "credential_granted",
             Self::CredentialAdded => "credential_added",
             Self::CredentialChanged => "credential_changed",

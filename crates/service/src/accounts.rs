@@ -1,5 +1,7 @@
 //! The use cases of accounts: list, load, save under the rule of grants, remove, restore.
 
+use std::time::Duration;
+
 use domain::{
     account::{Account, AccountChoices, AccountDraft, AccountForm, AccountQuery, AccountRow, MessageCounts},
     actor::{Actor, Permission},
@@ -14,11 +16,15 @@ use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::StoreError,
+    ports::{Purged, StoreError},
 };
 
 /// How long a removed account can be restored.
 pub const RESTORABLE_DAYS: u64 = 30;
+
+const DAY: Duration = Duration::from_hours(24);
+/// Messages that one transaction removes for good.
+const PURGED_AT_ONCE: u32 = 500;
 
 /// The use cases of accounts.
 pub struct Accounts<'a>(pub(crate) &'a Parts);
@@ -168,6 +174,33 @@ impl Accounts<'_> {
         let entry = entry(actor, now, AuditAction::AccountRestored, subject);
         self.0.store.restore_account(id, first_due(&account.draft, now), &[entry]).await?;
         Ok(())
+    }
+
+    /// Removes for good the accounts that were deleted more than `days` ago, at least [`RESTORABLE_DAYS`], with all that was
+    /// collected from them; answers with their number.
+    pub async fn purge(&self, actor: &Actor, days: u64) -> Result<u64, Error> {
+        need(actor, Permission::Delete)?;
+        let now = self.0.clock.now();
+        let before = now.minus(DAY.saturating_mul(u32::try_from(days.max(RESTORABLE_DAYS)).unwrap_or(u32::MAX)));
+        let mut n_purged = 0;
+        while let Some(account) = self.0.store.purgeable_account(before).await? {
+            let subject = format!("account {} \"{}\"", account.id, account.draft.name);
+            let entry = AuditEntry {
+                before: picture(&account.draft),
+                ..entry(actor, now, AuditAction::AccountPurged, subject)
+            };
+            let entries = [entry];
+            // Between two parts others get their turn at the database; an account restored meanwhile stays as it is.
+            loop {
+                match self.0.store.purge_account(account.id, before, PURGED_AT_ONCE, &entries).await {
+                    Ok(Purged::Part) => {}
+                    Ok(Purged::Whole) => break n_purged += 1,
+                    Err(StoreError::NotFound) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(n_purged)
     }
 
     /// Asks for the deletion, on the server, of the messages that were collected while a copy was kept.

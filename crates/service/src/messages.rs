@@ -32,10 +32,10 @@ impl Messages<'_> {
         Ok(self.0.store.list_messages(account, actor.user_id, query).await?)
     }
 
-    /// Opens a message: it counts as read by the actor from now on.
-    pub async fn open(&self, actor: &Actor, id: MessageId) -> Result<MessageContent, Error> {
-        let raw = self.raw(actor, id).await?;
-        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+    /// Opens a message: it counts as read by the actor from now on. A message of another account than `within` is not found.
+    pub async fn open(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<MessageContent, Error> {
+        let raw = self.raw(actor, within, id).await?;
+        let row = self.row(actor, within, id).await?;
         let read = self.off_thread(move |reader| reader.read(&raw)).await?;
         let is_unreadable = read.is_err();
         let ReadMessage { to, cc, text, has_html, headers, attachments } = read.unwrap_or_default();
@@ -43,9 +43,8 @@ impl Messages<'_> {
     }
 
     /// The bytes as the server gave them.
-    pub async fn raw(&self, actor: &Actor, id: MessageId) -> Result<Vec<u8>, Error> {
-        need(actor, Permission::Query)?;
-        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+    pub async fn raw(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<Vec<u8>, Error> {
+        let row = self.row(actor, within, id).await?;
         let subject = format!("message {id} of account {}", row.account_id);
         let now = self.0.clock.now();
         let entry = entry(actor, now, AuditAction::MessageOpened, subject);
@@ -54,25 +53,36 @@ impl Messages<'_> {
     }
 
     /// The washed HTML document of an opened message.
-    pub async fn html(&self, actor: &Actor, id: MessageId) -> Result<String, Error> {
-        let raw = self.raw_again(actor, id).await?;
+    pub async fn html(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<String, Error> {
+        let raw = self.raw_again(actor, within, id).await?;
         self.off_thread(move |reader| reader.html(&raw)).await?.map_err(|_| Error::NotFound)
     }
 
-    pub async fn attachment(&self, actor: &Actor, id: MessageId, index: u32) -> Result<(Attachment, Vec<u8>), Error> {
-        let raw = self.raw(actor, id).await?;
+    pub async fn attachment(
+        &self,
+        actor: &Actor,
+        within: Option<AccountId>,
+        id: MessageId,
+        index: u32,
+    ) -> Result<(Attachment, Vec<u8>), Error> {
+        let raw = self.raw(actor, within, id).await?;
         self.off_thread(move |reader| reader.attachment(&raw, index)).await?.map_err(|_| Error::NotFound)
     }
 
     /// Like [`Messages::raw`], for a part of what was just opened: the opening is in the log already.
-    async fn raw_again(&self, actor: &Actor, id: MessageId) -> Result<Vec<u8>, Error> {
-        let row = self.0.store.find_message(id, actor.user_id).await?.ok_or(Error::NotFound)?;
+    async fn raw_again(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<Vec<u8>, Error> {
+        let row = self.row(actor, within, id).await?;
         if row.seen && actor.user_id.is_some() {
-            need(actor, Permission::Query)?;
             self.0.store.raw_message(id).await?.ok_or(Error::NotFound)
         } else {
-            self.raw(actor, id).await
+            self.raw(actor, within, id).await
         }
+    }
+
+    async fn row(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<MessageRow, Error> {
+        need(actor, Permission::Query)?;
+        let row = self.0.store.find_message(id, actor.user_id).await?;
+        row.filter(|it| within.is_none_or(|account| account == it.account_id)).ok_or(Error::NotFound)
     }
 
     async fn off_thread<T: Send + 'static>(

@@ -50,7 +50,7 @@ impl CheckStore for PostgresStore {
                  ORDER BY next_check_at
                  LIMIT $4
                  FOR UPDATE SKIP LOCKED)
-             RETURNING next_check_at, id, fence",
+             RETURNING next_check_at, id, fence, setup",
             owner,
             now.plus(lease_for).0,
             now.0,
@@ -62,7 +62,10 @@ impl CheckStore for PostgresStore {
         tx.commit().await.map_err(backend)?;
         // What is returned comes in no order.
         rows.sort_unstable_by_key(|it| (it.next_check_at, it.id));
-        Ok(rows.into_iter().map(|it| Lease { account_id: AccountId(it.id), fence: it.fence }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|it| Lease { account_id: AccountId(it.id), fence: it.fence, setup: it.setup })
+            .collect())
     }
 
     async fn take_account(
@@ -73,10 +76,10 @@ impl CheckStore for PostgresStore {
         lease_for: Duration,
     ) -> Result<Option<Lease>, StoreError> {
         let mut tx = self.begin().await?;
-        let fence = sqlx::query_scalar!(
+        let taken = sqlx::query!(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
              WHERE id = $3 AND deleted_at IS NULL AND (lease_owner IS NULL OR lease_until < $4)
-             RETURNING fence",
+             RETURNING fence, setup",
             owner,
             now.plus(lease_for).0,
             id.0,
@@ -86,7 +89,7 @@ impl CheckStore for PostgresStore {
         .await
         .map_err(backend)?;
         tx.commit().await.map_err(backend)?;
-        Ok(fence.map(|fence| Lease { account_id: id, fence }))
+        Ok(taken.map(|it| Lease { account_id: id, fence: it.fence, setup: it.setup }))
     }
 
     async fn extend_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StoreError> {
@@ -161,15 +164,26 @@ impl CheckStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
+        // The success is a fact whatever was changed meanwhile.
+        sqlx::query!(
+            "UPDATE accounts
+             SET last_success_at = $1, lease_owner = NULL, lease_until = NULL,
+                 health_rank = CASE WHEN failure_kind IS NULL AND CAST($1 AS BIGINT) IS NOT NULL THEN 0
+                     ELSE health_rank END
+             WHERE id = $2",
+            health.last_success_at.map(|it| it.0),
+            lease.account_id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         let failure = health.failure.as_ref();
         sqlx::query!(
             "UPDATE accounts
-             SET last_success_at = $1,
-                 next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($2 AS BIGINT) END,
-                 failure_kind = $3, failure_message = $4, failure_since = $5, n_failures = $6, is_stopped = $7,
-                 health_rank = $8, lease_owner = NULL, lease_until = NULL
-             WHERE id = $9",
-            health.last_success_at.map(|it| it.0),
+             SET next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($1 AS BIGINT) END,
+                 failure_kind = $2, failure_message = $3, failure_since = $4, n_failures = $5, is_stopped = $6,
+                 health_rank = $7
+             WHERE id = $8 AND setup = $9",
             health.next_check_at.map(|it| it.0),
             failure.map(|it| it.kind.as_str()),
             failure.map(|it| clean(&it.message)),
@@ -177,7 +191,8 @@ impl CheckStore for PostgresStore {
             failure.map_or(0, |it| i64::from(it.n_failures)),
             failure.is_some_and(|it| it.is_stopped),
             health.state() as i64,
-            lease.account_id.0
+            lease.account_id.0,
+            lease.setup
         )
         .execute(&mut *tx)
         .await

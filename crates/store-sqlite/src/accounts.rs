@@ -11,7 +11,7 @@ use domain::{
     text::fold,
     time::Timestamp,
 };
-use service::ports::{AccountStore, StoreError};
+use service::ports::{AccountStore, Purged, StoreError};
 use sqlx::QueryBuilder;
 
 use crate::{
@@ -135,12 +135,14 @@ impl AccountStore for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
+        // Always connectors, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
+        let references = check_references(&mut tx, draft).await;
         check_version(&mut tx, id, version).await?;
-        check_references(&mut tx, draft).await?;
+        references?;
         let destination = &draft.destination;
         sqlx::query!(
             "UPDATE accounts
-             SET version = version + 1, name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
+             SET version = version + 1, setup = setup + 1, name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
                  interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
                  connection_type = $11, skip_certificate = $12, connector_id = $13, credential_id = $14,
                  next_check_at = $15, failure_kind = NULL, failure_message = NULL, failure_since = NULL,
@@ -214,6 +216,81 @@ impl AccountStore for SqliteStore {
         }
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
+    }
+
+    async fn purgeable_account(&self, before: Timestamp) -> Result<Option<Account>, StoreError> {
+        let id =
+            sqlx::query_scalar!("SELECT id FROM accounts WHERE deleted_at < $1 ORDER BY deleted_at LIMIT 1", before.0)
+                .fetch_optional(self.reader())
+                .await
+                .map_err(backend)?;
+        match id {
+            Some(id) => self.find_account(AccountId(id)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn purge_account(
+        &self,
+        id: AccountId,
+        before: Timestamp,
+        limit: u32,
+        audit: &[AuditEntry],
+    ) -> Result<Purged, StoreError> {
+        let mut tx = self.begin().await?;
+        let found = sqlx::query_scalar!("SELECT id FROM accounts WHERE id = $1 AND deleted_at < $2", id.0, before.0)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(backend)?;
+        found.ok_or(StoreError::NotFound)?;
+        // What refers to a message goes before it; the same messages each time, because nothing is added to a deleted account.
+        let limit = i64::from(limit);
+        sqlx::query!(
+            "UPDATE remotes SET message_id = NULL
+             WHERE message_id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            id.0,
+            limit
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        sqlx::query!(
+            "DELETE FROM reads
+             WHERE message_id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            id.0,
+            limit
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        sqlx::query!(
+            "DELETE FROM bodies
+             WHERE message_id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            id.0,
+            limit
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        let removed = sqlx::query!(
+            "DELETE FROM messages
+             WHERE id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            id.0,
+            limit
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        if removed.rows_affected() >= limit.unsigned_abs() {
+            tx.commit().await.map_err(backend)?;
+            return Ok(Purged::Part);
+        }
+        sqlx::query!("DELETE FROM remotes WHERE account_id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
+        sqlx::query!("DELETE FROM check_runs WHERE account_id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
+        sqlx::query!("DELETE FROM accounts WHERE id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(Purged::Whole)
     }
 
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError> {
@@ -318,20 +395,19 @@ async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), S
 }
 
 async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), StoreError> {
+    if let Some(ConnectorId(connector)) = draft.destination.route.connector_id() {
+        let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1", connector)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(backend)?;
+        found.ok_or(StoreError::Gone { field: "network_connector_id" })?;
+    }
     let CredentialId(credential) = draft.credential_id;
     let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1", credential)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;
-    if found.is_none() {
-        return Err(StoreError::Gone { field: "credential_id" });
-    }
-    let Some(ConnectorId(connector)) = draft.destination.route.connector_id() else { return Ok(()) };
-    let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1", connector)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(backend)?;
-    if found.is_none() { Err(StoreError::Gone { field: "network_connector_id" }) } else { Ok(()) }
+    found.map(|_| ()).ok_or(StoreError::Gone { field: "credential_id" })
 }
 
 #[cfg(test)]

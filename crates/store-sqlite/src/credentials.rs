@@ -165,6 +165,10 @@ impl CredentialStore for SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE credential_id = $1", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         if let Some(secret) = secret {
             let (at, by) = set_by(audit);
             sqlx::query!(

@@ -7,13 +7,15 @@ use domain::{
         AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Failure, Health,
         MessageCounts, Protocol, Route, Security, Trust,
     },
-    audit::AuditAction,
+    actor::Role,
+    audit::{AuditAction, AuditQuery},
     check::ErrorKind,
     ids::{AccountId, ConnectorId, CredentialId},
+    message::MessageQuery,
     page::PageRequest,
     text::fold,
 };
-use service::ports::StoreError;
+use service::ports::{Purged, StoreError};
 
 use crate::{
     Subject,
@@ -290,6 +292,40 @@ pub async fn a_restored_account_needs_its_name_free(store: Subject) {
     store.restore_account(id, Some(at(3)), &[]).await.unwrap();
     let restored = store.find_account(id).await.unwrap().unwrap();
     assert_eq!((restored.deleted_at, restored.health.next_check_at), (None, Some(at(3))));
+}
+
+pub async fn an_account_is_purged_with_all_that_it_left(store: Subject) {
+    let (id, other) = (account(&store, "a").await, account(&store, "b").await);
+    let reader = store.add_user("ana", Role::Administrator, "hash", false, &[]).await.unwrap();
+    let mut messages = Vec::new();
+    for account in [id, other] {
+        let lease = take(&store, account).await;
+        for n in 1..=3 {
+            message(&store, lease, uid(n), "Hello", 0).await;
+        }
+        store.start_run(lease, at(0)).await.unwrap();
+        let listed = store.list_messages(account, None, &MessageQuery::default()).await.unwrap();
+        messages.extend(listed.items.into_iter().map(|it| (account, it.id)));
+    }
+    for (_, message) in &messages {
+        store.open_message(*message, Some(reader), at(1), &[]).await.unwrap();
+    }
+    store.remove_account(id, 1, at(10), &[]).await.unwrap();
+    assert_eq!(store.purgeable_account(at(10)).await.unwrap(), None);
+    assert_eq!(store.purgeable_account(at(11)).await.unwrap().unwrap().id, id);
+    let audit = [entry(AuditAction::AccountPurged, "retention", "a")];
+    let kept = store.purge_account(other, at(11), 2, &audit).await;
+    assert!(matches!(kept, Err(StoreError::NotFound)), "{kept:?}");
+    assert_eq!(store.purge_account(id, at(11), 2, &audit).await.unwrap(), Purged::Part);
+    assert_eq!(store.purge_account(id, at(11), 2, &audit).await.unwrap(), Purged::Whole);
+    assert_eq!(store.find_account(id).await.unwrap(), None);
+    assert_eq!(store.list_runs(id, PageRequest::default()).await.unwrap().total, 0);
+    for (account, message) in messages {
+        assert_eq!(store.find_message(message, None).await.unwrap().is_some(), account == other);
+        assert_eq!(store.raw_message(message).await.unwrap().is_some(), account == other);
+    }
+    let query = AuditQuery { action: Some(AuditAction::AccountPurged), ..AuditQuery::default() };
+    assert_eq!(store.list_audit(&query).await.unwrap().total, 1);
 }
 
 pub async fn only_stored_messages_are_wanted_deleted(store: Subject) {

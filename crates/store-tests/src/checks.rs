@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use domain::{
     account::{AccountDraft, Failure, Health},
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
+    credential::CredentialDraft,
     ids::{AccountId, CheckRunId},
     page::PageRequest,
 };
-use service::ports::{Finished, StoreError};
+use service::ports::{Finished, SealedSecret, StoreError};
 
 use crate::{
     Subject,
@@ -202,6 +203,41 @@ pub async fn a_check_of_an_account_disabled_meanwhile_ends_well(store: Subject) 
     let health = store.find_account(id).await.unwrap().unwrap().health;
     assert_eq!((health.last_success_at, health.next_check_at), (Some(at(1)), None));
     assert_eq!(due(&store, 999, 9).await, []);
+}
+
+pub async fn a_failure_of_what_was_changed_meanwhile_does_not_count(store: Subject) {
+    let owner = credential(&store, "c").await;
+    let id = store.add_account(&draft("a", owner), Some(at(0)), &[]).await.unwrap();
+    let failure = Failure {
+        kind: ErrorKind::Authentication,
+        message: "the old password".to_owned(),
+        since: at(1),
+        n_failures: 1,
+        is_stopped: true,
+    };
+    let failed = Health { last_success_at: None, next_check_at: None, failure: Some(failure) };
+
+    let lease = take(&store, id).await;
+    let run = store.start_run(lease, at(0)).await.unwrap();
+    let found = store.find_account(id).await.unwrap().unwrap();
+    store.change_account(id, 1, &found.draft, Some(at(5)), &[]).await.unwrap();
+    let run =
+        CheckRun { finished_at: Some(at(1)), outcome: Outcome::Failed, ..store.find_run(run).await.unwrap().unwrap() };
+    store.finish_run(lease, &Finished { run, health: failed.clone() }).await.unwrap();
+    let health = store.find_account(id).await.unwrap().unwrap().health;
+    assert_eq!((health.failure, health.next_check_at), (None, Some(at(5))));
+
+    let lease = take(&store, id).await;
+    let run = store.start_run(lease, at(6)).await.unwrap();
+    let named = store.find_credential(owner).await.unwrap().unwrap();
+    let change = CredentialDraft { name: named.name, username: named.username };
+    store.change_credential(owner, named.version, &change, Some(&SealedSecret(vec![2])), &[]).await.unwrap();
+    let run =
+        CheckRun { finished_at: Some(at(7)), outcome: Outcome::Failed, ..store.find_run(run).await.unwrap().unwrap() };
+    store.finish_run(lease, &Finished { run, health: failed }).await.unwrap();
+    let health = store.find_account(id).await.unwrap().unwrap().health;
+    assert_eq!((health.failure, health.next_check_at), (None, Some(at(5))));
+    assert_eq!(due(&store, 8, 9).await, [id]);
 }
 
 pub async fn a_lease_given_back_leaves_no_run(store: Subject) {

@@ -45,6 +45,7 @@ macro_rules! conformance {
                 a_removed_account_frees_its_name,
                 a_restored_account_needs_its_name_free,
                 only_stored_messages_are_wanted_deleted,
+                an_account_is_purged_with_all_that_it_left,
             }
             credentials {
                 a_credential_comes_back_as_it_was_added,
@@ -99,6 +100,7 @@ macro_rules! conformance {
                 a_failure_is_kept_with_the_account,
                 a_run_that_nobody_ended_is_ended_by_the_next,
                 a_check_of_an_account_disabled_meanwhile_ends_well,
+                a_failure_of_what_was_changed_meanwhile_does_not_count,
                 a_lease_given_back_leaves_no_run,
                 the_next_due_time_counts_only_what_will_be_checked,
             }

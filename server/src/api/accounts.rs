@@ -10,7 +10,7 @@ use domain::{account::AccountQuery, actor::Actor, ids::AccountId, page::PageRequ
 use service::Error;
 
 use super::{
-    dto::{AccountItem, AccountOut, Body, List, Run},
+    dto::{AccountIn, AccountItem, AccountOut, Body, List, Run},
     problem::Problem,
 };
 use crate::http::Web;
@@ -41,6 +41,7 @@ pub(super) fn version_of(pairs: &[(String, String)], current: i64) -> i64 {
     pairs.iter().find(|(key, _)| key == "version").and_then(|(_, value)| value.parse().ok()).unwrap_or(current)
 }
 
+#[utoipa::path(get, path = "/accounts", tag = "accounts", params(("name" = Option<String>, Query, description = "anywhere in the name, without regard to case and accents"), ("secure_connection" = Option<bool>, Query), ("automatic_check" = Option<bool>, Query), ("keep_copy" = Option<bool>, Query), ("status" = Option<String>, Query, description = "enabled or disabled"), ("sort" = Option<String>, Query, description = "a column, or a column after a minus: name, -name"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<AccountItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -50,6 +51,7 @@ pub(super) async fn list(
     Ok(Json(List::of(web.service.accounts().list(&actor, &query).await?, AccountItem::from)))
 }
 
+#[utoipa::path(post, path = "/accounts", tag = "accounts", request_body = AccountIn, responses((status = 201, body = AccountOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn add(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -62,6 +64,7 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, [("location", location)], Json(account)).into_response())
 }
 
+#[utoipa::path(get, path = "/accounts/{id}", tag = "accounts", params(("id" = i64, Path)), responses((status = 200, body = AccountOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -70,6 +73,7 @@ pub(super) async fn load(
     Ok(Json(web.service.accounts().load(&actor, AccountId(id)).await?.into()))
 }
 
+#[utoipa::path(put, path = "/accounts/{id}", tag = "accounts", params(("id" = i64, Path)), request_body = AccountIn, responses((status = 200, body = AccountOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn change(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -81,6 +85,7 @@ pub(super) async fn change(
     Ok(Json(accounts.load(&actor, saved.id).await?.into()))
 }
 
+#[utoipa::path(delete, path = "/accounts/{id}", tag = "accounts", params(("id" = i64, Path), ("version" = Option<i64>, Query, description = "the version that is to go; without it, the current one")), responses((status = 204, description = "The account is hidden for 30 days"), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -94,6 +99,7 @@ pub(super) async fn remove(
 }
 
 /// Runs a check now, or joins the running one; answers when it has ended.
+#[utoipa::path(post, path = "/accounts/{id}/check", tag = "checks", params(("id" = i64, Path)), responses((status = 200, description = "The finished check run", body = Run), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn check(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -103,6 +109,7 @@ pub(super) async fn check(
     Ok(Json(ticket.finished().await.into()))
 }
 
+#[utoipa::path(get, path = "/accounts/{id}/checks", tag = "checks", params(("id" = i64, Path), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<Run>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn checks(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,

@@ -10,11 +10,12 @@ use domain::{actor::Actor, ids::ConnectorId};
 
 use super::{
     accounts::{Pairs, Sent, page_of, sent, version_of},
-    dto::{ConnectorOut, List},
+    dto::{ConnectorIn, ConnectorOut, List},
     problem::Problem,
 };
 use crate::http::Web;
 
+#[utoipa::path(get, path = "/connectors", tag = "connectors", params(("name" = Option<String>, Query, description = "anywhere in the name"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<ConnectorOut>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -25,6 +26,7 @@ pub(super) async fn list(
     Ok(Json(List::of(web.service.connectors().list(&actor, search, page).await?, ConnectorOut::from)))
 }
 
+#[utoipa::path(post, path = "/connectors", tag = "connectors", request_body = ConnectorIn, responses((status = 201, body = ConnectorOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn add(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -36,6 +38,7 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, [("location", format!("/api/v1/connectors/{id}"))], Json(saved)).into_response())
 }
 
+#[utoipa::path(get, path = "/connectors/{id}", tag = "connectors", params(("id" = i64, Path)), responses((status = 200, body = ConnectorOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -44,6 +47,7 @@ pub(super) async fn load(
     Ok(Json(web.service.connectors().load(&actor, ConnectorId(id)).await?.into()))
 }
 
+#[utoipa::path(put, path = "/connectors/{id}", tag = "connectors", params(("id" = i64, Path)), request_body = ConnectorIn, responses((status = 200, body = ConnectorOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn change(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -55,6 +59,7 @@ pub(super) async fn change(
     Ok(Json(connectors.load(&actor, id).await?.into()))
 }
 
+#[utoipa::path(delete, path = "/connectors/{id}", tag = "connectors", params(("id" = i64, Path), ("version" = Option<i64>, Query, description = "the version that is to go; without it, the current one")), responses((status = 204, description = "Gone"), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,

@@ -2,7 +2,7 @@
 
 use domain::{
     account::{Account, AccountForm, AccountRow, Route},
-    check::{CheckError, CheckRun, Outcome, StageRecord},
+    check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
     connector::{Connector, ConnectorForm},
     credential::{Credential, CredentialForm, SecretInput},
     message::{Attachment, MessageContent, MessageRow},
@@ -10,9 +10,10 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct List<T> {
     items: Vec<T>,
     total: u64,
@@ -33,8 +34,12 @@ impl<T> List<T> {
 pub(crate) struct Body(serde_json::Map<String, Value>);
 
 impl Body {
+    pub(crate) fn of(fields: &serde_json::Map<String, Value>) -> Self {
+        Self(fields.clone())
+    }
+
     /// The field as the text of a form; empty if it is missing or null.
-    fn text(&self, field: &str) -> String {
+    pub(crate) fn text(&self, field: &str) -> String {
         match self.0.get(field) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
@@ -46,7 +51,7 @@ impl Body {
         if self.0.get(field) == Some(&Value::Bool(true)) { "yes".to_owned() } else { String::new() }
     }
 
-    pub(super) fn account(&self) -> AccountForm {
+    pub(crate) fn account(&self) -> AccountForm {
         AccountForm {
             name: self.text("name"),
             keep_copy: self.text("keep_copy"),
@@ -67,7 +72,7 @@ impl Body {
         }
     }
 
-    pub(super) fn credential(&self) -> CredentialForm {
+    pub(crate) fn credential(&self) -> CredentialForm {
         CredentialForm {
             name: self.text("name"),
             username: self.text("username"),
@@ -76,7 +81,7 @@ impl Body {
         }
     }
 
-    pub(super) fn connector(&self) -> ConnectorForm {
+    pub(crate) fn connector(&self) -> ConnectorForm {
         ConnectorForm {
             name: self.text("name"),
             kind: self.text("kind"),
@@ -89,8 +94,70 @@ impl Body {
     }
 }
 
+/// What is sent to add or change an account. It is read field by field (see [`Body`]), so this stands here for its description.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct AccountIn {
+    /// The version that was read; required on a change.
+    version: Option<i64>,
+    /// 1 to 120 characters, unique without regard to case.
+    name: String,
+    #[schema(default = true)]
+    keep_copy: Option<bool>,
+    #[schema(default = true)]
+    automatic_check: Option<bool>,
+    #[schema(default = true)]
+    enabled: Option<bool>,
+    /// Host name, IPv4 or IPv6 address.
+    address: String,
+    /// Left out: the standard port of protocol and security.
+    port: Option<u16>,
+    #[schema(examples("imap", "pop3"))]
+    protocol: String,
+    #[schema(default = false)]
+    use_network_connector: Option<bool>,
+    network_connector_id: Option<i64>,
+    credential_id: i64,
+    #[schema(default = false)]
+    skip_certificate: Option<bool>,
+    #[schema(default = true)]
+    secure_connection: Option<bool>,
+    #[schema(default = "ssl", examples("ssl", "tls"))]
+    secure_connection_type: Option<String>,
+    #[schema(default = 300, minimum = 60, maximum = 86400)]
+    interval_s: Option<u32>,
+    /// The credential may be sent to a changed address, port, security or connector.
+    grant_credential: Option<bool>,
+}
+
+/// What is sent to add or change a credential.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct CredentialIn {
+    version: Option<i64>,
+    name: String,
+    username: String,
+    /// Only ever written; left out on a change, the stored one stays.
+    secret: Option<String>,
+}
+
+/// What is sent to add or change a network connector.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct ConnectorIn {
+    version: Option<i64>,
+    name: String,
+    #[schema(examples("socks5", "http_connect"))]
+    kind: String,
+    address: String,
+    port: Option<u16>,
+    credential_id: Option<i64>,
+    /// The credentials of the accounts behind it may travel by the changed connector.
+    grant_credential: Option<bool>,
+}
+
 /// An account, whole.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
 pub(crate) struct AccountOut {
     id: i64,
@@ -137,7 +204,7 @@ impl From<Account> for AccountOut {
 }
 
 /// An account in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
 pub(crate) struct AccountItem {
     id: i64,
@@ -152,7 +219,7 @@ pub(crate) struct AccountItem {
     secure_connection_type: Option<&'static str>,
     last_success_at: Option<String>,
     next_check_at: Option<String>,
-    error: Option<CheckError>,
+    error: Option<ErrorOut>,
 }
 
 impl From<AccountRow> for AccountItem {
@@ -170,13 +237,13 @@ impl From<AccountRow> for AccountItem {
             secure_connection_type: row.security.kind(),
             last_success_at: row.health.last_success_at.map(|it| it.to_string()),
             next_check_at: row.health.next_check_at.map(|it| it.to_string()),
-            error: row.health.failure.map(|it| CheckError { kind: it.kind, message: it.message }),
+            error: row.health.failure.map(|it| ErrorOut { kind: it.kind, message: it.message }),
         }
     }
 }
 
 /// A credential; its secret is never part of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct CredentialOut {
     id: i64,
     version: i64,
@@ -199,7 +266,7 @@ impl From<Credential> for CredentialOut {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectorOut {
     id: i64,
     version: i64,
@@ -226,18 +293,49 @@ impl From<Connector> for ConnectorOut {
     }
 }
 
+/// What one stage of a check did.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StageOut {
+    #[schema(value_type = String, examples("resolve", "connector", "connect", "tls", "greeting", "authenticate"))]
+    stage: Stage,
+    ok: bool,
+    ms: u64,
+    detail: String,
+}
+
+impl From<StageRecord> for StageOut {
+    fn from(it: StageRecord) -> Self {
+        Self { stage: it.stage, ok: it.ok, ms: it.ms, detail: it.detail }
+    }
+}
+
+/// Why a check failed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorOut {
+    #[schema(value_type = String, examples("authentication", "timeout", "certificate"))]
+    kind: ErrorKind,
+    message: String,
+}
+
+impl From<CheckError> for ErrorOut {
+    fn from(it: CheckError) -> Self {
+        Self { kind: it.kind, message: it.message }
+    }
+}
+
 /// A check run.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Run {
     id: i64,
     account_id: i64,
     started_at: String,
     finished_at: Option<String>,
+    #[schema(value_type = String, examples("running", "ok", "partial", "failed"))]
     outcome: Outcome,
     new_messages: u64,
     deleted_messages: u64,
-    stages: Vec<StageRecord>,
-    error: Option<CheckError>,
+    stages: Vec<StageOut>,
+    error: Option<ErrorOut>,
 }
 
 impl From<CheckRun> for Run {
@@ -250,13 +348,13 @@ impl From<CheckRun> for Run {
             outcome: it.outcome,
             new_messages: it.new_messages,
             deleted_messages: it.deleted_messages,
-            stages: it.stages,
-            error: it.error,
+            stages: it.stages.into_iter().map(StageOut::from).collect(),
+            error: it.error.map(ErrorOut::from),
         }
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct MessageItem {
     id: i64,
     account_id: i64,
@@ -285,8 +383,23 @@ impl From<MessageRow> for MessageItem {
     }
 }
 
+/// An attachment without its bytes; its name is a stranger's.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AttachmentOut {
+    index: u32,
+    name: String,
+    content_type: String,
+    size: u64,
+}
+
+impl From<Attachment> for AttachmentOut {
+    fn from(it: Attachment) -> Self {
+        Self { index: it.index, name: it.name, content_type: it.content_type, size: it.size }
+    }
+}
+
 /// A message, opened.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct MessageOut {
     #[serde(flatten)]
     item: MessageItem,
@@ -295,7 +408,7 @@ pub(crate) struct MessageOut {
     text: String,
     has_html: bool,
     headers: Vec<(String, String)>,
-    attachment_list: Vec<Attachment>,
+    attachment_list: Vec<AttachmentOut>,
     is_unreadable: bool,
 }
 
@@ -308,7 +421,7 @@ impl From<MessageContent> for MessageOut {
             text: it.text,
             has_html: it.has_html,
             headers: it.headers,
-            attachment_list: it.attachments,
+            attachment_list: it.attachments.into_iter().map(AttachmentOut::from).collect(),
             is_unreadable: it.is_unreadable,
         }
     }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::http::{Web, download};
 
+#[utoipa::path(get, path = "/accounts/{id}/messages", tag = "messages", params(("id" = i64, Path), ("q" = Option<String>, Query, description = "anywhere in sender and subject"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<MessageItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -30,29 +31,32 @@ pub(super) async fn list(
     Ok(Json(List::of(page, MessageItem::from)))
 }
 
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages", params(("id" = i64, Path)), responses((status = 200, body = MessageOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
     Path(id): Path<i64>,
 ) -> Result<Json<MessageOut>, Problem> {
-    Ok(Json(web.service.messages().open(&actor, MessageId(id)).await?.into()))
+    Ok(Json(web.service.messages().open(&actor, None, MessageId(id)).await?.into()))
 }
 
 /// Byte for byte as the server gave it.
+#[utoipa::path(get, path = "/messages/{id}/raw", tag = "messages", params(("id" = i64, Path)), responses((status = 200, description = "Byte for byte as the server gave it", content_type = "message/rfc822", body = Vec<u8>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn raw(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let raw = web.service.messages().raw(&actor, MessageId(id)).await?;
+    let raw = web.service.messages().raw(&actor, None, MessageId(id)).await?;
     Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
 }
 
+#[utoipa::path(get, path = "/messages/{id}/attachments/{nth}", tag = "messages", params(("id" = i64, Path), ("nth" = u32, Path, description = "counts from 0")), responses((status = 200, description = "Its bytes", content_type = "application/octet-stream", body = Vec<u8>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn attachment(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
     Path((id, nth)): Path<(i64, u32)>,
 ) -> Result<Response, Problem> {
-    let (attachment, bytes) = web.service.messages().attachment(&actor, MessageId(id), nth).await?;
+    let (attachment, bytes) = web.service.messages().attachment(&actor, None, MessageId(id), nth).await?;
     Ok(download(&attachment.name, &attachment.content_type, bytes))
 }

@@ -8,28 +8,62 @@ pub(crate) mod dto;
 mod messages;
 mod problem;
 
-use axum::{
-    Router, middleware,
-    routing::{get, post},
+use axum::{Router, middleware};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        self,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::Web;
 
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks and messages."),
+    modifiers(&Bearer)
+)]
+struct Description;
+
+/// Every request carries a token.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, description: &mut openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        description.components.get_or_insert_default().add_security_scheme("token", scheme);
+        description.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    }
+}
+
+/// All routes and their description: whoever adds one here adds it to both.
+fn described() -> OpenApiRouter<Web> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(accounts::list, accounts::add))
+        .routes(routes!(accounts::load, accounts::change, accounts::remove))
+        .routes(routes!(accounts::check))
+        .routes(routes!(accounts::checks))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::load))
+        .routes(routes!(messages::raw))
+        .routes(routes!(messages::attachment))
+        .routes(routes!(credentials::list, credentials::add))
+        .routes(routes!(credentials::load, credentials::change, credentials::remove))
+        .routes(routes!(connectors::list, connectors::add))
+        .routes(routes!(connectors::load, connectors::change, connectors::remove))
+}
+
+/// The description as OpenAPI, with the paths as they are called.
+pub(crate) fn description() -> openapi::OpenApi {
+    OpenApiRouter::new().nest("/api/v1", described()).into_openapi()
+}
+
 /// All routes, each behind a token.
 pub(crate) fn router(web: &Web) -> Router<Web> {
-    Router::new()
-        .route("/accounts", get(accounts::list).post(accounts::add))
-        .route("/accounts/{id}", get(accounts::load).put(accounts::change).delete(accounts::remove))
-        .route("/accounts/{id}/check", post(accounts::check))
-        .route("/accounts/{id}/checks", get(accounts::checks))
-        .route("/accounts/{id}/messages", get(messages::list))
-        .route("/messages/{id}", get(messages::load))
-        .route("/messages/{id}/raw", get(messages::raw))
-        .route("/messages/{id}/attachments/{nth}", get(messages::attachment))
-        .route("/credentials", get(credentials::list).post(credentials::add))
-        .route("/credentials/{id}", get(credentials::load).put(credentials::change).delete(credentials::remove))
-        .route("/connectors", get(connectors::list).post(connectors::add))
-        .route("/connectors/{id}", get(connectors::load).put(connectors::change).delete(connectors::remove))
+    let (router, _) = described().split_for_parts();
+    router
         .fallback(|| async { problem::Problem::of(&service::Error::NotFound) })
         .layer(middleware::from_fn_with_state(web.clone(), auth::require))
 }

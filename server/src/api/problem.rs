@@ -6,8 +6,9 @@ use axum::{
 };
 use serde::Serialize;
 use service::Error;
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FieldError {
     field: String,
     rule: serde_json::Value,
@@ -15,7 +16,7 @@ struct FieldError {
 }
 
 /// The body of an error.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     r#type: &'static str,
     title: &'static str,

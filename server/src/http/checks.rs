@@ -16,7 +16,7 @@ use domain::{check::CheckRun, ids::AccountId};
 use futures::stream;
 use service::CheckTicket;
 
-use super::{ACCOUNTS, Web, forms::refusal};
+use super::{ACCOUNTS, Web, refused::refusal};
 
 /// Runs a check, or joins the running one, and leads back to the inbox when it has ended: for browsers without script.
 pub(super) async fn check(

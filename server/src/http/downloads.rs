@@ -11,7 +11,7 @@ use axum::{
 use domain::{
     account::{AccountQuery, AccountRow},
     actor::Actor,
-    ids::MessageId,
+    ids::{AccountId, MessageId},
 };
 use futures::{StreamExt as _, stream};
 use report::print::Printed;
@@ -20,7 +20,7 @@ use words::Locale;
 
 use super::{
     Web,
-    forms::refusal,
+    refused::refusal,
     security::{OwnPolicy, ScriptNonce},
 };
 
@@ -32,11 +32,12 @@ const MAIL_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-
      frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 fn query_of(raw: Option<&str>) -> AccountQuery {
-    let pairs: Vec<(String, String)> = serde_urlencoded_pairs(raw.unwrap_or_default());
+    let pairs = pairs(raw.unwrap_or_default());
     AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).0
 }
 
-fn serde_urlencoded_pairs(text: &str) -> Vec<(String, String)> {
+/// The pairs of a query or of a form.
+pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
     let uri = format!("/?{text}").parse().unwrap_or_default();
     axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|it| it.0).unwrap_or_default()
 }
@@ -117,14 +118,14 @@ pub(super) async fn print(
 /// A mail's HTML as a document of its own, for the sandboxed frame.
 pub(super) async fn html(
     State(web): State<Web>,
-    Path((_, message)): Path<(i64, i64)>,
+    Path((account, message)): Path<(i64, i64)>,
     Extension(actor): Extension<CurrentActor>,
 ) -> Response {
     let actor = match actor_of(actor) {
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match web.service.messages().html(&actor, MessageId(message)).await {
+    match web.service.messages().html(&actor, Some(AccountId(account)), MessageId(message)).await {
         Ok(html) => {
             own_policy(MAIL_POLICY, ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
         }
@@ -135,14 +136,14 @@ pub(super) async fn html(
 /// A mail byte for byte.
 pub(super) async fn raw(
     State(web): State<Web>,
-    Path((_, message)): Path<(i64, i64)>,
+    Path((account, message)): Path<(i64, i64)>,
     Extension(actor): Extension<CurrentActor>,
 ) -> Response {
     let actor = match actor_of(actor) {
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match web.service.messages().raw(&actor, MessageId(message)).await {
+    match web.service.messages().raw(&actor, Some(AccountId(account)), MessageId(message)).await {
         Ok(raw) => download(&format!("message-{message}.eml"), "message/rfc822", raw),
         Err(error) => refusal(&error),
     }
@@ -151,13 +152,13 @@ pub(super) async fn raw(
 /// An attachment, only ever as a download.
 pub(super) async fn attachment(
     State(web): State<Web>,
-    Path((_, message, nth)): Path<(i64, i64, u32)>,
+    Path((account, message, nth)): Path<(i64, i64, u32)>,
     request: Request,
 ) -> Response {
     let Some(actor) = super::session::actor(&request.into_parts().0) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    match web.service.messages().attachment(&actor, MessageId(message), nth).await {
+    match web.service.messages().attachment(&actor, Some(AccountId(account)), MessageId(message), nth).await {
         Ok((attachment, bytes)) => download(&attachment.name, &attachment.content_type, bytes),
         Err(error) => refusal(&error),
     }

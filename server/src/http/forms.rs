@@ -19,6 +19,7 @@ use service::Error;
 use super::{
     ACCOUNTS, Web,
     pages::render_at,
+    refused::{refusal, status_of},
     session::{actor, local, take_form},
 };
 
@@ -79,22 +80,6 @@ async fn come_back<T: Clone + Send + Sync + 'static>(
         }
     };
     render_at(web, request, path, status, move || leptos::prelude::provide_context(posted.clone())).await
-}
-
-fn status_of(error: &Error) -> StatusCode {
-    match error {
-        Error::Forbidden(_) | Error::Refused => StatusCode::FORBIDDEN,
-        Error::NotFound => StatusCode::NOT_FOUND,
-        Error::Conflict | Error::InUse(_) => StatusCode::CONFLICT,
-        Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Error::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// A refusal of something that has no form to come back to.
-pub(super) fn refusal(error: &Error) -> Response {
-    (status_of(error), error.to_string()).into_response()
 }
 
 pub(super) async fn save_account(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {

@@ -35,7 +35,7 @@ pub(super) async fn metrics(State(web): State<Web>, request: Request) -> Respons
         let query = AccountQuery { filter, ..AccountQuery::default() };
         match web.service.accounts().list(&actor, &query).await {
             Ok(page) => text.extend(["posthorn_accounts{status=\"", status, "\"} ", &page.total.to_string(), "\n"]),
-            Err(error) => return super::forms::refusal(&error),
+            Err(error) => return super::refused::refusal(&error),
         }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()

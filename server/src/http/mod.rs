@@ -6,13 +6,16 @@ mod downloads;
 mod forms;
 mod health;
 mod pages;
+mod refused;
+#[cfg(test)]
+mod routes;
 mod security;
 mod session;
 
 use std::sync::Arc;
 
 use axum::{
-    Router, middleware,
+    Json, Router, middleware,
     routing::{get, post},
 };
 use service::Service;
@@ -63,6 +66,7 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .fallback(pages::page)
         .layer(middleware::from_fn_with_state(web.clone(), session::require))
         .nest("/api/v1", api::router(&web))
+        .route("/api/openapi.json", get(|| async { Json(api::description()) }))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))

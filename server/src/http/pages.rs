@@ -1,6 +1,6 @@
 //! Pages and server functions: the app, rendered here.
 
-use app::{context::CurrentActor, shell::shell};
+use app::{context::CurrentActor, refused::Refusal, shell::shell};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -52,6 +52,20 @@ pub(super) async fn render_at(
     *page.headers_mut() = request.headers.clone();
     *page.extensions_mut() = request.extensions.clone();
     let mut response = render(web, page, also).await;
+    *response.status_mut() = status;
+    response
+}
+
+/// A refusal in the place of what was asked for.
+pub(super) async fn render_refusal(web: &Web, request: &Parts, status: StatusCode, refusal: Refusal) -> Response {
+    let mut page = Request::new(Body::empty());
+    *page.uri_mut() = request.uri.clone();
+    *page.headers_mut() = request.headers.clone();
+    *page.extensions_mut() = request.extensions.clone();
+    let bundle = web.bundle.names.clone();
+    let provide = provide(web, &page);
+    let document = move || app::shell::refusal(&bundle, refusal.clone());
+    let mut response = leptos_axum::render_app_async_with_context(provide, document)(page).await.into_response();
     *response.status_mut() = status;
     response
 }

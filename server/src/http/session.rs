@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use app::{context::CurrentActor, sign_in::Attempt};
 use axum::{
     Form,
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -14,7 +15,7 @@ use domain::actor::Actor;
 use serde::Deserialize;
 use service::{Error, secret::Secret};
 
-use super::{ACCOUNTS, Web, pages};
+use super::{ACCOUNTS, Web, pages, refused};
 
 const COOKIE: &str = "posthorn_session";
 
@@ -60,20 +61,25 @@ pub(super) async fn require(State(web): State<Web>, request: Request, next: Next
     let path = parts.uri.path();
     let is_open = matches!(path, "/sign-in" | "/set-up" | "/preferences" | "/api/sign-in/attempt");
     if actor.is_none() && !is_open {
-        return refuse(&web, &parts).await;
+        return refuse(&web, &parts, body).await;
     }
     parts.extensions.insert(origin);
     parts.extensions.insert(CurrentActor(actor));
-    next.run(Request::from_parts(parts, body)).await
+    let response = next.run(Request::from_parts(parts.clone(), body)).await;
+    refused::dress(&web, &parts, response).await
 }
 
-async fn refuse(web: &Web, request: &Parts) -> Response {
+/// The most that a form may hold.
+const FORM_MAX: usize = 256 * 1024;
+
+async fn refuse(web: &Web, request: &Parts, body: Body) -> Response {
     if request.uri.path().starts_with("/api/") {
         let signed_out = serde_json::to_string(&app::error::UserError::SignedOut).unwrap_or_default();
         return (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], signed_out).into_response();
     }
     if request.method != Method::GET {
-        return (StatusCode::UNAUTHORIZED, "sign in first").into_response();
+        let body = axum::body::to_bytes(body, FORM_MAX).await.unwrap_or_default();
+        return refused::signed_out(web, request, &body).await;
     }
     if web.service.sign_in().needs_set_up().await.unwrap_or(false) {
         return Redirect::to("/set-up").into_response();

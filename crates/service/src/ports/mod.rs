@@ -12,7 +12,7 @@ pub use mail::{
 };
 pub use store::{
     AccountStore, Arrival, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease,
-    LedgerStore, RemoteState, SealedSecret, Session, Store, StoreError, User, UserStore, Verdict,
+    LedgerStore, Purged, RemoteState, SealedSecret, Session, Store, StoreError, User, UserStore, Verdict,
 };
 
 use domain::time::Timestamp;

@@ -64,6 +64,15 @@ impl<T> Store for T where
 {
 }
 
+/// How far a removal for good has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purged {
+    /// There is more to remove.
+    Part,
+    /// The account is gone.
+    Whole,
+}
+
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// Accounts that are not deleted.
@@ -106,6 +115,17 @@ pub trait AccountStore: Send + Sync {
         due_at: Option<Timestamp>,
         audit: &[AuditEntry],
     ) -> Result<(), StoreError>;
+    /// The account that was deleted first, if that was before `before`.
+    async fn purgeable_account(&self, before: Timestamp) -> Result<Option<Account>, StoreError>;
+    /// Removes for good up to `limit` messages of an account that was deleted before `before`, and with the last of them the
+    /// account itself. `NotFound` if it was restored meanwhile. The audit entry is written when the account goes.
+    async fn purge_account(
+        &self,
+        id: AccountId,
+        before: Timestamp,
+        limit: u32,
+        audit: &[AuditEntry],
+    ) -> Result<Purged, StoreError>;
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError>;
     /// Marks every stored message of the account that is still on the server for deletion there; answers with their number.
     async fn want_older_deleted(&self, id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> Result<u64, StoreError>;
@@ -276,6 +296,8 @@ pub enum Verdict {
 pub struct Lease {
     pub account_id: AccountId,
     pub fence: i64,
+    /// Which state of account and credential the visit began with: its outcome counts for no later one.
+    pub setup: i64,
 }
 
 #[async_trait]
@@ -346,7 +368,8 @@ pub trait CheckStore: Send + Sync {
     async fn start_run(&self, lease: Lease, at: Timestamp) -> Result<CheckRunId, StoreError>;
     /// Records stages and counts of a running check, so that others can show them.
     async fn record_stages(&self, lease: Lease, run: CheckRunId, stages: &[StageRecord]) -> Result<(), StoreError>;
-    /// Ends the run, sets health and next due time, gives the lease back, in one transaction.
+    /// Ends the run, sets health and next due time, gives the lease back, in one transaction. Of a check that began before account
+    /// or credential were changed only the success counts.
     async fn finish_run(&self, lease: Lease, finished: &Finished) -> Result<(), StoreError>;
     /// Gives the lease back without a run.
     async fn give_back(&self, lease: Lease, due_at: Option<Timestamp>) -> Result<(), StoreError>;

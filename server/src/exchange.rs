@@ -1,0 +1,287 @@
+//! `posthorn export` and `posthorn import`: connectors, credentials and accounts as one JSON document.
+//!
+//! Records refer to each other by name, because ids differ from one installation to the next. A secret is never exported; an
+//! import takes one where a credential has it. What the database has under the same name is changed to what the document says,
+//! nothing is ever deleted, and a document with a problem in it changes nothing at all.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Result, bail};
+use domain::{
+    account::{AccountDraft, AccountForm, AccountQuery},
+    actor::Actor,
+    connector::{ConnectorDraft, ConnectorForm},
+    credential::CredentialForm,
+    page::{PAGE_SIZE_MAX, PageRequest},
+    problem::{Problem, Rule},
+    text::fold,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use service::{Error, Service};
+
+use crate::api::dto::{AccountOut, Body, ConnectorOut, CredentialOut};
+
+/// The only form of the document so far.
+const VERSION: u32 = 1;
+/// What a record of this installation has and a document does not.
+const LOCAL: [&str; 7] =
+    ["id", "version", "used_by", "secret_set_at", "credential_id", "network_connector_id", "use_network_connector"];
+
+/// The document; records have the fields of the REST interface, with names in the place of ids.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    posthorn: u32,
+    #[serde(default)]
+    connectors: Vec<Map<String, Value>>,
+    #[serde(default)]
+    credentials: Vec<Map<String, Value>>,
+    #[serde(default)]
+    accounts: Vec<Map<String, Value>>,
+}
+
+/// How many records an import added and changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Imported {
+    pub(crate) added: usize,
+    pub(crate) changed: usize,
+}
+
+/// Everything that is registered.
+pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document, Error> {
+    let here = Here::read(service, actor).await?;
+    let credential = |it: i64| here.credentials.iter().find(|(_, (id, _))| *id == it).map(|it| it.1.1.clone());
+    let mut connectors = Vec::new();
+    for id in sorted(&here.connectors) {
+        let connector = service.connectors().load(actor, domain::ids::ConnectorId(id)).await?;
+        let of = connector.draft.credential_id.and_then(|it| credential(it.0));
+        connectors.push(with(record(&ConnectorOut::from(connector)), [("credential", of)]));
+    }
+    let mut credentials = Vec::new();
+    for id in sorted(&here.credentials) {
+        let loaded = service.credentials().load(actor, domain::ids::CredentialId(id)).await?;
+        credentials.push(record(&CredentialOut::from(loaded)));
+    }
+    let mut accounts = Vec::new();
+    for id in sorted(&here.accounts) {
+        let account = service.accounts().load(actor, domain::ids::AccountId(id)).await?;
+        let of = credential(account.draft.credential_id.0);
+        let route = account.draft.destination.route.connector_id();
+        let via = route.and_then(|it| here.connectors.values().find(|(id, _)| *id == it.0)).map(|it| it.1.clone());
+        let names = [("credential", of), ("network_connector", via)];
+        accounts.push(with(record(&AccountOut::from(account)), names));
+    }
+    service.accounts().begin_export(actor, &AccountQuery::default(), "JSON").await?;
+    Ok(Document { posthorn: VERSION, connectors, credentials, accounts })
+}
+
+fn sorted(records: &Names) -> Vec<i64> {
+    let mut ids: Vec<i64> = records.values().map(|it| it.0).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn record(record: &impl Serialize) -> Map<String, Value> {
+    let value = serde_json::to_value(record).unwrap_or_default();
+    let fields = if let Value::Object(fields) = value { fields } else { Map::new() };
+    fields.into_iter().filter(|(key, _)| !LOCAL.contains(&key.as_str())).collect()
+}
+
+fn with<const N: usize>(mut record: Map<String, Value>, names: [(&str, Option<String>); N]) -> Map<String, Value> {
+    record.extend(names.into_iter().map(|(key, name)| (key.to_owned(), name.map_or(Value::Null, Value::String))));
+    record
+}
+
+/// Adds and changes what the document names, after all of it was looked at.
+pub(crate) async fn import(service: &Service, actor: &Actor, document: Document) -> Result<Imported> {
+    if document.posthorn != VERSION {
+        bail!("posthorn: this version reads documents of form {VERSION}, not {}", document.posthorn);
+    }
+    let mut here = Here::read(service, actor).await.map_err(crate::cli::explain)?;
+    let problems = look_through(&document, &here);
+    if !problems.is_empty() {
+        bail!("nothing was imported: {}", problems.join("; "));
+    }
+    let mut imported = Imported::default();
+    for fields in &document.credentials {
+        let mut form = Body::of(fields).credential();
+        let old = here.credentials.id(&form.name);
+        if let Some(id) = old {
+            let before =
+                service.credentials().load(actor, domain::ids::CredentialId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.version.to_string();
+            if form == CredentialForm::of(&before) {
+                continue;
+            }
+        }
+        let saved = service.credentials().save(actor, old.map(domain::ids::CredentialId), &form).await;
+        let id = saved.map_err(|it| in_record("credential", &form.name, it))?;
+        imported.count(old);
+        here.credentials.add(&form.name, id.0);
+    }
+    for fields in &document.connectors {
+        let mut form = connector_form(fields, &here.credentials);
+        let old = here.connectors.id(&form.name);
+        if let Some(id) = old {
+            let before =
+                service.connectors().load(actor, domain::ids::ConnectorId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.version.to_string();
+            if ConnectorDraft::try_from(&form).as_ref() == Ok(&before.draft) {
+                continue;
+            }
+            "yes".clone_into(&mut form.grant_credential);
+        }
+        let saved = service.connectors().save(actor, old.map(domain::ids::ConnectorId), &form).await;
+        let id = saved.map_err(|it| in_record("connector", &form.name, it))?;
+        imported.count(old);
+        here.connectors.add(&form.name, id.0);
+    }
+    for fields in &document.accounts {
+        let mut form = account_form(fields, &here);
+        let old = here.accounts.id(&form.name);
+        if let Some(id) = old {
+            let before =
+                service.accounts().load(actor, domain::ids::AccountId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.version.to_string();
+            if AccountDraft::try_from(&form).as_ref() == Ok(&before.draft) {
+                continue;
+            }
+            "yes".clone_into(&mut form.grant_credential);
+        }
+        let saved = service.accounts().save(actor, old.map(domain::ids::AccountId), &form).await;
+        saved.map_err(|it| in_record("account", &form.name, it))?;
+        imported.count(old);
+    }
+    Ok(imported)
+}
+
+impl Imported {
+    fn count(&mut self, old: Option<i64>) {
+        if old.is_some() { self.changed += 1 } else { self.added += 1 }
+    }
+}
+
+fn in_record(kind: &str, name: &str, error: Error) -> anyhow::Error {
+    anyhow::anyhow!("{kind} \"{name}\": {}", crate::cli::explain(error))
+}
+
+/// Every problem of the document, each with its record.
+fn look_through(document: &Document, here: &Here) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut note = |kind: &str, name: &str, problems: Vec<Problem>| {
+        if !problems.is_empty() {
+            lines.push(in_record(kind, name, Error::Invalid(problems)).to_string());
+        }
+    };
+    let mut known = here.clone();
+    let mut seen = HashSet::new();
+    let twice = |seen: &mut HashSet<String>, kind: &str, name: &str| {
+        let is_twice = !seen.insert(format!("{kind} {}", fold(name)));
+        is_twice.then(|| Problem::new("name", Rule::Taken))
+    };
+    for fields in &document.credentials {
+        let mut form = Body::of(fields).credential();
+        if here.credentials.id(&form.name).is_some() {
+            "1".clone_into(&mut form.version);
+        }
+        let mut problems = form.draft().err().unwrap_or_default();
+        problems.extend(twice(&mut seen, "credential", &form.name));
+        known.credentials.add(&form.name, 1);
+        note("credential", &form.name, problems);
+    }
+    for fields in &document.connectors {
+        let form = connector_form(fields, &known.credentials);
+        let mut problems = ConnectorDraft::try_from(&form).err().unwrap_or_default();
+        problems.extend(twice(&mut seen, "connector", &form.name));
+        problems.extend(missing(fields, "credential", &known.credentials));
+        known.connectors.add(&form.name, 1);
+        note("connector", &form.name, problems);
+    }
+    for fields in &document.accounts {
+        let form = account_form(fields, &known);
+        let mut problems = AccountDraft::try_from(&form).err().unwrap_or_default();
+        problems.extend(twice(&mut seen, "account", &form.name));
+        problems.extend(missing(fields, "credential", &known.credentials));
+        problems.extend(missing(fields, "network_connector", &known.connectors));
+        problems.dedup();
+        note("account", &form.name, problems);
+    }
+    lines
+}
+
+/// The problem of a name that nothing has.
+fn missing(fields: &Map<String, Value>, field: &str, names: &Names) -> Option<Problem> {
+    let name = Body::of(fields).text(field);
+    (!name.is_empty() && names.id(&name).is_none()).then(|| Problem::new(field, Rule::Gone))
+}
+
+fn connector_form(fields: &Map<String, Value>, credentials: &Names) -> ConnectorForm {
+    let body = Body::of(fields);
+    let credential_id = credentials.id(&body.text("credential")).map(|it| it.to_string()).unwrap_or_default();
+    ConnectorForm { credential_id, version: String::new(), ..body.connector() }
+}
+
+fn account_form(fields: &Map<String, Value>, names: &Here) -> AccountForm {
+    let body = Body::of(fields);
+    let via = body.text("network_connector");
+    let id = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
+    AccountForm {
+        credential_id: id(names.credentials.id(&body.text("credential"))),
+        use_network_connector: if via.is_empty() { "no" } else { "yes" }.to_owned(),
+        network_connector_id: id(names.connectors.id(&via)),
+        version: String::new(),
+        ..body.account()
+    }
+}
+
+/// Ids and names by the folded name.
+type Names = HashMap<String, (i64, String)>;
+
+trait ByName {
+    fn id(&self, name: &str) -> Option<i64>;
+    fn add(&mut self, name: &str, id: i64);
+}
+
+impl ByName for Names {
+    fn id(&self, name: &str) -> Option<i64> {
+        self.get(&fold(name)).map(|it| it.0)
+    }
+
+    fn add(&mut self, name: &str, id: i64) {
+        self.insert(fold(name), (id, name.to_owned()));
+    }
+}
+
+/// What is registered here.
+#[derive(Clone, Default)]
+struct Here {
+    connectors: Names,
+    credentials: Names,
+    accounts: Names,
+}
+
+impl Here {
+    async fn read(service: &Service, actor: &Actor) -> Result<Self, Error> {
+        let mut here = Self::default();
+        let choices = service.accounts().choices(actor).await?;
+        for it in &choices.connectors {
+            here.connectors.add(&it.name, it.id);
+        }
+        for it in &choices.credentials {
+            here.credentials.add(&it.name, it.id);
+        }
+        let mut request = PageRequest::new(1, PAGE_SIZE_MAX);
+        loop {
+            let rows =
+                service.accounts().scan(actor, &AccountQuery::default(), request.offset(), request.limit()).await?;
+            for it in &rows {
+                here.accounts.add(&it.name, it.id.0);
+            }
+            if rows.len() < PAGE_SIZE_MAX as usize {
+                return Ok(here);
+            }
+            request.page += 1;
+        }
+    }
+}

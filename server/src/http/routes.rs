@@ -1,0 +1,184 @@
+//! Every route of the server, walked: what is not signed in is refused everywhere, the viewer wherever it must be.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode, header},
+};
+use domain::actor::{Actor, Role};
+use serde_json::{Value, json};
+use service::secret::Secret;
+use tower::ServiceExt as _;
+
+use crate::{
+    api,
+    config::{Config, Options},
+    http,
+    parts::System,
+};
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Walked {
+    router: Router,
+    system: System,
+    _folder: tempfile::TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    text: String,
+    cookie: String,
+}
+
+impl Walked {
+    async fn open() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = Options { data: Some(folder.path().to_owned()), ..Options::default() };
+        let config = Config::settle(options).unwrap();
+        let system = System::open(&config, false).await.unwrap();
+        let router = http::router(system.service.clone(), config);
+        Self { router, system, _folder: folder }
+    }
+
+    async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in with {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|it| it.to_str().ok());
+        let cookie = cookies.filter_map(|it| it.split(';').next()).collect::<Vec<_>>().join("; ");
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), cookie }
+    }
+
+    /// A viewer's cookie and token.
+    async fn viewer(&self) -> (String, String) {
+        let root = Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() };
+        let users = self.system.service.sign_in();
+        users.add_user(&root, "vera", Secret::new(PASSWORD.to_owned()), Role::Viewer).await.unwrap();
+        let form = format!("name=vera&password={}", PASSWORD.replace(' ', "+"));
+        let entered = self.call(Method::POST, "/sign-in", &[FORM], form).await;
+        assert_eq!(entered.status, StatusCode::SEE_OTHER, "{}", entered.text);
+        (entered.cookie, users.add_token(&root, "vera").await.unwrap())
+    }
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Each server function with an argument that it understands, and what the viewer gets.
+fn functions() -> Vec<(&'static str, Value, StatusCode)> {
+    let page = json!({"page": 1, "page_size": 30});
+    let accounts = domain::account::AccountQuery::default();
+    let audit = domain::audit::AuditQuery::default();
+    let messages = domain::message::MessageQuery::default();
+    let (good, forbidden, missing) = (StatusCode::OK, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND);
+    vec![
+        ("/api/accounts/list", json!({"query": accounts}), good),
+        ("/api/accounts/form", json!({"id": null}), good),
+        ("/api/accounts/deleted", json!({"page": 1}), good),
+        ("/api/credentials/list", json!({"search": "", "page": page}), good),
+        ("/api/credentials/load", json!({"id": 1}), missing),
+        ("/api/connectors/list", json!({"search": "", "page": page}), good),
+        ("/api/connectors/load", json!({"id": 1}), missing),
+        ("/api/audit/list", json!({"query": audit}), forbidden),
+        ("/api/inbox/list", json!({"account": 1, "query": messages}), missing),
+        ("/api/inbox/open", json!({"account": 1, "message": 1}), forbidden),
+        ("/api/inbox/source", json!({"account": 1, "message": 1}), forbidden),
+        ("/api/inbox/checks", json!({"account": 1}), missing),
+        ("/api/inbox/check", json!({"account": 1}), forbidden),
+        // What the sign-in page itself asks.
+        ("/api/sign-in/attempt", json!({}), good),
+    ]
+}
+
+#[tokio::test]
+async fn every_server_function_refuses_strangers_and_the_viewer_where_it_must() {
+    let walked = Walked::open().await;
+    let listed: BTreeSet<&str> = functions().iter().map(|it| it.0).collect();
+    let existing: BTreeSet<&str> = leptos::server_fn::axum::server_fn_paths().map(|it| it.0).collect();
+    assert_eq!(listed, existing, "a server function that nobody walks");
+    let (cookie, _) = walked.viewer().await;
+    for (path, argument, expected) in functions() {
+        let kind = if path == "/api/sign-in/attempt" { FORM } else { JSON };
+        let body = if kind == FORM { String::new() } else { argument.to_string() };
+        let stranger = walked.call(Method::POST, path, &[kind], body.clone()).await;
+        let open = if kind == FORM { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        assert_eq!(stranger.status, open, "{path}: {}", stranger.text);
+        let viewer = walked.call(Method::POST, path, &[kind, ("cookie", &cookie)], body).await;
+        assert_eq!(viewer.status, expected, "{path}: {}", viewer.text);
+    }
+}
+
+#[tokio::test]
+async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_must() {
+    let walked = Walked::open().await;
+    let (cookie, token) = walked.viewer().await;
+    let bearer = format!("Bearer {token}");
+    let description = serde_json::to_value(api::description()).unwrap();
+    let mut n_routes = 0;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        let path = path.replace("{id}", "1").replace("{nth}", "0");
+        for method in operations.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            n_routes += 1;
+            for stranger in
+                [vec![JSON], vec![JSON, ("cookie", cookie.as_str())], vec![JSON, ("authorization", "Bearer x")]]
+            {
+                let answer = walked.call(method.clone(), &path, &stranger, "{}".to_owned()).await;
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+            }
+            let answer = walked.call(method.clone(), &path, &[JSON, ("authorization", &bearer)], "{}".to_owned()).await;
+            let is_mail = path.contains("messages");
+            let expected: &[StatusCode] = match method {
+                Method::GET if is_mail => &[StatusCode::FORBIDDEN],
+                Method::GET => &[StatusCode::OK, StatusCode::NOT_FOUND],
+                // What is not there is not there, whoever asks.
+                Method::DELETE => &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND],
+                _ => &[StatusCode::FORBIDDEN],
+            };
+            assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
+        }
+    }
+    assert!(n_routes >= 21, "{n_routes} routes are described");
+}
+
+#[tokio::test]
+async fn every_form_refuses_the_viewer_with_a_page() {
+    let walked = Walked::open().await;
+    let (cookie, _) = walked.viewer().await;
+    let accounts = ["save/new", "delete/1", "restore/1", "delete-older/1", "1/check"];
+    let accounts = accounts.map(|it| format!("/settings/email/imap-pop3/{it}"));
+    let others = ["credentials/save/new", "credentials/delete/1", "connectors/save/new", "connectors/delete/1"];
+    let others = others.map(|it| format!("/settings/{it}"));
+    for path in accounts.iter().chain(&others) {
+        let answer = walked.call(Method::POST, path, &[FORM, ("cookie", &cookie)], "version=1".to_owned()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
+        assert!(answer.text.contains("You may not do this") && answer.text.contains("<h1"), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_was_posted_after_the_session_ended_can_be_sent_again() {
+    let walked = Walked::open().await;
+    let form = "name=M%26M+%3Cb%3E&username=ana&secret=hunter2".to_owned();
+    let answer = walked.call(Method::POST, "/settings/credentials/save/new", &[FORM], form).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.text.contains(r#"name="name" value="M&amp;M &lt;b&gt;""#), "{}", answer.text);
+    assert!(answer.text.contains(r#"action="/settings/credentials/save/new""#) && !answer.text.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_the_status_of_it() {
+    let walked = Walked::open().await;
+    let (cookie, _) = walked.viewer().await;
+    for path in ["/settings/email/imap-pop3/99", "/settings/credentials/99", "/nothing"] {
+        let answer = walked.call(Method::GET, path, &[("cookie", &cookie)], String::new()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
