@@ -1,6 +1,7 @@
-//! The commands of a checkout: `cargo xtask serve | test | build`.
+//! The commands of a checkout: `cargo xtask serve | test | build | prepare`.
 
 mod bundle;
+mod prepare;
 mod process;
 mod test;
 mod tidy;
@@ -11,7 +12,7 @@ use std::{env, process::ExitCode};
 use anyhow::{Result, bail};
 use process::{Run as _, command};
 
-const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build";
+const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | prepare";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -30,6 +31,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some("serve") => serve(&arguments[1..]),
         Some("build") => build(),
         Some("test") => test::run(&arguments[1..]),
+        Some("prepare") => prepare::run(),
         _ => bail!("usage: {USAGE}"),
     }
 }

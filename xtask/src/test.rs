@@ -5,7 +5,7 @@ use std::{env, fs, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    bundle,
+    bundle, prepare,
     process::{Run as _, announce, command},
     tidy, tools,
 };
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ("tidy", tidy::check),
         ("lints, native", || clippy(&["--workspace", "--exclude", "frontend", "--all-targets"])),
         ("lints, browser", lint_browser),
+        ("checked SQL is current", prepare::check),
     ];
     let unit: &[Step] = &[("units, conformance, routes", unit)];
     let e2e: &[Step] = &[("browser bundle", bundle::build), ("bundle size", bundle::check_size), ("end to end", e2e)];
@@ -75,13 +76,13 @@ fn e2e() -> Result<()> {
 }
 
 /// A throw-away PostgreSQL cluster on a socket in a folder of its own. It stops and vanishes with the value.
-struct Cluster {
-    folder: PathBuf,
-    url: String,
+pub(crate) struct Cluster {
+    pub(crate) folder: PathBuf,
+    pub(crate) url: String,
 }
 
 impl Cluster {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let folder = env::temp_dir().join(format!("posthorn-postgres-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let url = format!("postgres://posthorn@localhost/postgres?host={}", folder.display());

@@ -9,10 +9,9 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{AuditStore, StoreError};
-use sqlx::{FromRow, QueryBuilder};
 
 use crate::{
-    Db, PostgresStore, Tx,
+    PostgresStore, Tx,
     error::backend,
     record::{clean, count, pattern},
 };
@@ -20,19 +19,19 @@ use crate::{
 /// Writes entries within the transaction of what they tell about.
 pub(crate) async fn write(tx: &mut Tx, entries: &[AuditEntry]) -> Result<(), StoreError> {
     for entry in entries {
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO audit (at, actor, actor_folded, origin, action, subject, subject_folded, before, after)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            entry.at.0,
+            clean(&entry.actor),
+            fold(&clean(&entry.actor)),
+            clean(&entry.origin),
+            entry.action.as_str(),
+            clean(&entry.subject),
+            fold(&clean(&entry.subject)),
+            entry.before,
+            entry.after
         )
-        .bind(entry.at.0)
-        .bind(clean(&entry.actor))
-        .bind(fold(&clean(&entry.actor)))
-        .bind(clean(&entry.origin))
-        .bind(entry.action.as_str())
-        .bind(clean(&entry.subject))
-        .bind(fold(&clean(&entry.subject)))
-        .bind(&entry.before)
-        .bind(&entry.after)
         .execute(&mut **tx)
         .await
         .map_err(backend)?;
@@ -40,7 +39,6 @@ pub(crate) async fn write(tx: &mut Tx, entries: &[AuditEntry]) -> Result<(), Sto
     Ok(())
 }
 
-#[derive(FromRow)]
 struct Record {
     id: i64,
     at: i64,
@@ -81,31 +79,49 @@ impl AuditStore for PostgresStore {
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Page<AuditRow>, StoreError> {
-        let mut counting = QueryBuilder::<Db>::new("SELECT COUNT(*) FROM audit");
-        push_filter(&mut counting, query);
-        let total: i64 = counting.build_query_scalar().fetch_one(self.reader()).await.map_err(backend)?;
-        let mut listing =
-            QueryBuilder::<Db>::new("SELECT id, at, actor, origin, action, subject, before, after FROM audit");
-        push_filter(&mut listing, query);
-        listing.push(" ORDER BY id DESC LIMIT ").push_bind(query.page.limit());
-        listing.push(" OFFSET ").push_bind(query.page.offset());
-        let records: Vec<Record> = listing.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+        let (actor, subject, action) =
+            (beginning(&query.actor), anywhere(&query.subject), query.action.map(AuditAction::as_str));
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM audit
+             WHERE (CAST($1 AS TEXT) IS NULL OR actor_folded LIKE $1 ESCAPE '\')
+                 AND (CAST($2 AS TEXT) IS NULL OR subject_folded LIKE $2 ESCAPE '\')
+                 AND (CAST($3 AS TEXT) IS NULL OR action = $3)"#,
+            actor,
+            subject,
+            action
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            Record,
+            r#"SELECT id, at, actor, origin, action, subject, before, after
+             FROM audit
+             WHERE (CAST($1 AS TEXT) IS NULL OR actor_folded LIKE $1 ESCAPE '\')
+                 AND (CAST($2 AS TEXT) IS NULL OR subject_folded LIKE $2 ESCAPE '\')
+                 AND (CAST($3 AS TEXT) IS NULL OR action = $3)
+             ORDER BY id DESC
+             LIMIT $4 OFFSET $5"#,
+            actor,
+            subject,
+            action,
+            query.page.limit(),
+            query.page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
         let rows = records.into_iter().map(AuditRow::try_from).collect::<Result<_, _>>()?;
         Ok(Page::new(rows, count(total), query.page))
     }
 }
 
-fn push_filter(builder: &mut QueryBuilder<Db>, query: &AuditQuery) {
-    builder.push(" WHERE TRUE");
-    if !query.actor.is_empty() {
-        let pattern = pattern(&query.actor);
-        let beginning = pattern.trim_start_matches('%').to_owned();
-        builder.push(" AND actor_folded LIKE ").push_bind(beginning).push(" ESCAPE '\\'");
-    }
-    if !query.subject.is_empty() {
-        builder.push(" AND subject_folded LIKE ").push_bind(pattern(&query.subject)).push(" ESCAPE '\\'");
-    }
-    if let Some(action) = query.action {
-        builder.push(" AND action = ").push_bind(action.as_str());
-    }
+/// The pattern of an actor whose name begins so; none where every actor is meant.
+fn beginning(actor: &str) -> Option<String> {
+    anywhere(actor).map(|it| it.trim_start_matches('%').to_owned())
+}
+
+/// The pattern of a text that holds this one; none where every text is meant.
+fn anywhere(text: &str) -> Option<String> {
+    if text.is_empty() { None } else { Some(pattern(text)) }
 }

@@ -10,10 +10,9 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{Arrival, KnownRemote, Lease, LedgerStore, Listed, RemoteKey, RemoteState, StoreError, Verdict};
-use sqlx::{FromRow, QueryBuilder};
 
 use crate::{
-    Db, PostgresStore, Tx, audit,
+    PostgresStore, Tx, audit,
     checks::check_fence,
     error::backend,
     record::{clean, count, pattern},
@@ -22,7 +21,6 @@ use crate::{
 /// Zstandard's own default: about as fast as the disk, and mail shrinks to a third.
 const COMPRESSION: i32 = 3;
 
-#[derive(FromRow)]
 struct RemoteRecord {
     id: i64,
     uid_validity: Option<i64>,
@@ -67,7 +65,6 @@ fn parse_state(text: &str) -> Option<RemoteState> {
     })
 }
 
-#[derive(FromRow)]
 struct MessageRecord {
     id: i64,
     account_id: i64,
@@ -96,18 +93,15 @@ impl From<MessageRecord> for MessageRow {
     }
 }
 
-/// The columns of [`MessageRecord`], with the reader as `$1`.
-const MESSAGE: &str = "SELECT id, account_id, subject, sender, sent_at, received_at, size, n_attachments, \
-     EXISTS (SELECT 1 FROM reads WHERE reads.message_id = messages.id AND reads.user_id = ";
-
 #[async_trait]
 impl LedgerStore for PostgresStore {
     async fn known_remotes(&self, account: AccountId) -> Result<Vec<KnownRemote>, StoreError> {
-        let records: Vec<RemoteRecord> = sqlx::query_as(
+        let records = sqlx::query_as!(
+            RemoteRecord,
             "SELECT id, uid_validity, uid, uidl, state, n_attempts, delete_wanted_at
              FROM remotes WHERE account_id = $1 ORDER BY id",
+            account.0
         )
-        .bind(account.0)
         .fetch_all(self.reader())
         .await
         .map_err(backend)?;
@@ -119,17 +113,17 @@ impl LedgerStore for PostgresStore {
         check_fence(&mut tx, lease).await?;
         for listed in listed {
             let (uid_validity, uid, uidl) = columns(&listed.key);
-            sqlx::query(
+            sqlx::query!(
                 "INSERT INTO remotes (account_id, uid_validity, uid, uidl, state, size, listed_at)
                  VALUES ($1, $2, $3, $4, 'listed', $5, $6)
                  ON CONFLICT DO NOTHING",
+                lease.account_id.0,
+                uid_validity,
+                uid,
+                uidl,
+                signed(listed.size),
+                at.0
             )
-            .bind(lease.account_id.0)
-            .bind(uid_validity)
-            .bind(uid)
-            .bind(uidl)
-            .bind(signed(listed.size))
-            .bind(at.0)
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
@@ -164,17 +158,17 @@ impl LedgerStore for PostgresStore {
         let Some((id, _)) = find_remote(&mut tx, lease.account_id, key).await? else { return Ok(()) };
         match verdict {
             Verdict::TooLarge => {
-                sqlx::query("UPDATE remotes SET state = 'too_large' WHERE id = $1 AND state = 'listed'").bind(id)
+                sqlx::query!("UPDATE remotes SET state = 'too_large' WHERE id = $1 AND state = 'listed'", id)
             }
-            Verdict::Failed { reason, quarantine_after } => sqlx::query(
+            Verdict::Failed { reason, quarantine_after } => sqlx::query!(
                 "UPDATE remotes
                  SET n_attempts = n_attempts + 1, reason = $2,
                      state = CASE WHEN n_attempts + 1 >= $3 THEN 'quarantined' ELSE 'listed' END
                  WHERE id = $1 AND state = 'listed'",
-            )
-            .bind(id)
-            .bind(clean(reason))
-            .bind(i64::from(*quarantine_after)),
+                id,
+                clean(reason),
+                i64::from(*quarantine_after)
+            ),
         }
         .execute(&mut *tx)
         .await
@@ -187,12 +181,14 @@ impl LedgerStore for PostgresStore {
         check_fence(&mut tx, lease).await?;
         for key in keys {
             let Some((id, _)) = find_remote(&mut tx, lease.account_id, key).await? else { continue };
-            sqlx::query("UPDATE remotes SET state = 'deleted', deleted_at = $1 WHERE id = $2 AND state = 'stored'")
-                .bind(at.0)
-                .bind(id)
-                .execute(&mut *tx)
-                .await
-                .map_err(backend)?;
+            sqlx::query!(
+                "UPDATE remotes SET state = 'deleted', deleted_at = $1 WHERE id = $2 AND state = 'stored'",
+                at.0,
+                id
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         }
         tx.commit().await.map_err(backend)
     }
@@ -203,29 +199,54 @@ impl LedgerStore for PostgresStore {
         reader: Option<UserId>,
         query: &MessageQuery,
     ) -> Result<Page<MessageRow>, StoreError> {
-        let mut counting = QueryBuilder::<Db>::new("SELECT COUNT(*) FROM messages");
-        push_filter(&mut counting, account, query);
-        let total: i64 = counting.build_query_scalar().fetch_one(self.reader()).await.map_err(backend)?;
-        let mut listing = QueryBuilder::<Db>::new(MESSAGE);
-        listing.push_bind(reader.map_or(0, |it| it.0)).push(") AS seen FROM messages");
-        push_filter(&mut listing, account, query);
-        listing.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(query.page.limit());
-        listing.push(" OFFSET ").push_bind(query.page.offset());
-        let records: Vec<MessageRecord> = listing.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+        let wanted = if query.search.is_empty() { None } else { Some(pattern(&query.search)) };
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM messages
+             WHERE account_id = $1 AND (CAST($2 AS TEXT) IS NULL OR search_folded LIKE $2 ESCAPE '\')"#,
+            account.0,
+            wanted
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            MessageRecord,
+            r#"SELECT id, account_id, subject, sender, sent_at, received_at, size, n_attachments,
+                 EXISTS (SELECT 1 FROM reads WHERE message_id = messages.id AND user_id = $3) AS "seen!: bool"
+             FROM messages
+             WHERE account_id = $1 AND (CAST($2 AS TEXT) IS NULL OR search_folded LIKE $2 ESCAPE '\')
+             ORDER BY received_at DESC, id DESC
+             LIMIT $4 OFFSET $5"#,
+            account.0,
+            wanted,
+            reader.map(|it| it.0),
+            query.page.limit(),
+            query.page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
         Ok(Page::new(records.into_iter().map(MessageRow::from).collect(), count(total), query.page))
     }
 
     async fn find_message(&self, id: MessageId, reader: Option<UserId>) -> Result<Option<MessageRow>, StoreError> {
-        let mut finding = QueryBuilder::<Db>::new(MESSAGE);
-        finding.push_bind(reader.map_or(0, |it| it.0)).push(") AS seen FROM messages WHERE id = ").push_bind(id.0);
-        let record: Option<MessageRecord> =
-            finding.build_query_as().fetch_optional(self.reader()).await.map_err(backend)?;
+        let record = sqlx::query_as!(
+            MessageRecord,
+            r#"SELECT id, account_id, subject, sender, sent_at, received_at, size, n_attachments,
+                 EXISTS (SELECT 1 FROM reads WHERE message_id = messages.id AND user_id = $2) AS "seen!: bool"
+             FROM messages
+             WHERE id = $1"#,
+            id.0,
+            reader.map(|it| it.0)
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
         Ok(record.map(MessageRow::from))
     }
 
     async fn raw_message(&self, id: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
-        let body: Option<Vec<u8>> = sqlx::query_scalar("SELECT raw FROM bodies WHERE message_id = $1")
-            .bind(id.0)
+        let body = sqlx::query_scalar!("SELECT raw FROM bodies WHERE message_id = $1", id.0)
             .fetch_optional(self.reader())
             .await
             .map_err(backend)?;
@@ -244,23 +265,18 @@ impl LedgerStore for PostgresStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         if let Some(reader) = reader {
-            sqlx::query("INSERT INTO reads (user_id, message_id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .bind(reader.0)
-                .bind(id.0)
-                .bind(at.0)
-                .execute(&mut *tx)
-                .await
-                .map_err(backend)?;
+            sqlx::query!(
+                "INSERT INTO reads (user_id, message_id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                reader.0,
+                id.0,
+                at.0
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         }
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
-    }
-}
-
-fn push_filter(builder: &mut QueryBuilder<Db>, account: AccountId, query: &MessageQuery) {
-    builder.push(" WHERE account_id = ").push_bind(account.0);
-    if !query.search.is_empty() {
-        builder.push(" AND search_folded LIKE ").push_bind(pattern(&query.search)).push(" ESCAPE '\\'");
     }
 }
 
@@ -288,37 +304,35 @@ async fn store_one(
         return Ok(false);
     }
     let index = &arrival.index;
-    let message: i64 = sqlx::query_scalar(
+    let message = sqlx::query_scalar!(
         "INSERT INTO messages (account_id, subject, sender, sent_at, received_at, size, n_attachments,
              message_id_field, is_unreadable, search_folded)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          RETURNING id",
+        lease.account_id.0,
+        clean(&index.subject),
+        clean(&index.from),
+        index.date.map(|it| it.0),
+        at.0,
+        signed(size),
+        i64::from(index.n_attachments),
+        clean(&index.message_id),
+        index.is_unreadable,
+        fold(&clean(&format!("{} {}", index.from, index.subject)))
     )
-    .bind(lease.account_id.0)
-    .bind(clean(&index.subject))
-    .bind(clean(&index.from))
-    .bind(index.date.map(|it| it.0))
-    .bind(at.0)
-    .bind(signed(size))
-    .bind(i64::from(index.n_attachments))
-    .bind(clean(&index.message_id))
-    .bind(index.is_unreadable)
-    .bind(fold(&clean(&format!("{} {}", index.from, index.subject))))
     .fetch_one(&mut **tx)
     .await
     .map_err(backend)?;
-    sqlx::query("INSERT INTO bodies (message_id, raw) VALUES ($1, $2)")
-        .bind(message)
-        .bind(body)
+    sqlx::query!("INSERT INTO bodies (message_id, raw) VALUES ($1, $2)", message, body)
         .execute(&mut **tx)
         .await
         .map_err(backend)?;
-    sqlx::query(
+    sqlx::query!(
         "UPDATE remotes SET state = 'stored', message_id = $1, delete_wanted_at = $2, reason = NULL WHERE id = $3",
+        message,
+        delete_wanted.then_some(at.0),
+        remote
     )
-    .bind(message)
-    .bind(delete_wanted.then_some(at.0))
-    .bind(remote)
     .execute(&mut **tx)
     .await
     .map_err(backend)?;
@@ -326,18 +340,22 @@ async fn store_one(
 }
 
 async fn find_remote(tx: &mut Tx, account: AccountId, key: &RemoteKey) -> Result<Option<(i64, String)>, StoreError> {
-    let query = match key {
+    match key {
         RemoteKey::Uid { uid_validity, uid } => {
-            sqlx::query_as("SELECT id, state FROM remotes WHERE account_id = $1 AND uid_validity = $2 AND uid = $3")
-                .bind(account.0)
-                .bind(i64::from(*uid_validity))
-                .bind(i64::from(*uid))
+            let row = sqlx::query!(
+                "SELECT id, state FROM remotes WHERE account_id = $1 AND uid_validity = $2 AND uid = $3",
+                account.0,
+                i64::from(*uid_validity),
+                i64::from(*uid)
+            );
+            Ok(row.fetch_optional(&mut **tx).await.map_err(backend)?.map(|it| (it.id, it.state)))
         }
-        RemoteKey::Uidl(uidl) => sqlx::query_as("SELECT id, state FROM remotes WHERE account_id = $1 AND uidl = $2")
-            .bind(account.0)
-            .bind(uidl.clone()),
-    };
-    query.fetch_optional(&mut **tx).await.map_err(backend)
+        RemoteKey::Uidl(uidl) => {
+            let row =
+                sqlx::query!("SELECT id, state FROM remotes WHERE account_id = $1 AND uidl = $2", account.0, uidl);
+            Ok(row.fetch_optional(&mut **tx).await.map_err(backend)?.map(|it| (it.id, it.state)))
+        }
+    }
 }
 
 fn columns(key: &RemoteKey) -> (Option<i64>, Option<i64>, Option<&str>) {

@@ -40,7 +40,7 @@ impl PostgresStore {
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // A message is deleted from its server only after a commit that survives a power cut.
-                    sqlx::query("SET synchronous_commit = on").execute(connection).await?;
+                    sqlx::query!("SET synchronous_commit = on").execute(connection).await?;
                     Ok(())
                 })
             })
@@ -49,7 +49,10 @@ impl PostgresStore {
             .map_err(backend)?;
         let migrated = sqlx::migrate!("./migrations").run(&pool).await;
         migrated.map_err(|it| StoreError::Backend(Box::new(it)))?;
-        let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&pool).await.map_err(backend)?;
+        let fsync = sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#)
+            .fetch_one(&pool)
+            .await
+            .map_err(backend)?;
         if fsync != "on" {
             tracing::warn!(
                 "PostgreSQL runs with fsync off: a power cut can lose mail that was deleted from its server"

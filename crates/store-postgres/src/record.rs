@@ -1,7 +1,5 @@
 //! Rows as the database has them, before any rule of the domain was checked.
 
-use std::borrow::Cow;
-
 use domain::{
     account::{Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security},
     check::{CheckError, CheckRun, ErrorKind, Outcome},
@@ -16,40 +14,30 @@ use sqlx::FromRow;
 #[derive(FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "the columns are what they are")]
 pub(crate) struct AccountRecord {
-    id: i64,
-    version: i64,
-    name: String,
-    keep_copy: bool,
-    automatic_check: bool,
-    interval_s: i64,
-    enabled: bool,
-    protocol: String,
-    address: String,
-    port: i64,
-    secure_connection: bool,
-    connection_type: String,
-    skip_certificate: bool,
-    connector_id: Option<i64>,
-    credential_id: i64,
-    deleted_at: Option<i64>,
-    last_success_at: Option<i64>,
-    next_check_at: Option<i64>,
-    failure_kind: Option<String>,
-    failure_message: Option<String>,
-    failure_since: Option<i64>,
-    n_failures: i64,
-    is_stopped: bool,
+    pub(crate) id: i64,
+    pub(crate) version: i64,
+    pub(crate) name: String,
+    pub(crate) keep_copy: bool,
+    pub(crate) automatic_check: bool,
+    pub(crate) interval_s: i64,
+    pub(crate) enabled: bool,
+    pub(crate) protocol: String,
+    pub(crate) address: String,
+    pub(crate) port: i64,
+    pub(crate) secure_connection: bool,
+    pub(crate) connection_type: String,
+    pub(crate) skip_certificate: bool,
+    pub(crate) connector_id: Option<i64>,
+    pub(crate) credential_id: i64,
+    pub(crate) deleted_at: Option<i64>,
+    pub(crate) last_success_at: Option<i64>,
+    pub(crate) next_check_at: Option<i64>,
+    pub(crate) failure_kind: Option<String>,
+    pub(crate) failure_message: Option<String>,
+    pub(crate) failure_since: Option<i64>,
+    pub(crate) n_failures: i64,
+    pub(crate) is_stopped: bool,
 }
-
-/// The columns of [`AccountRecord`].
-macro_rules! account_columns {
-    () => {
-        "id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port, secure_connection, \
-         connection_type, skip_certificate, connector_id, credential_id, deleted_at, last_success_at, next_check_at, \
-         failure_kind, failure_message, failure_since, n_failures, is_stopped"
-    };
-}
-pub(crate) use account_columns;
 
 impl AccountRecord {
     fn corrupt(&self, column: &'static str) -> StoreError {
@@ -126,18 +114,17 @@ impl AccountRecord {
 }
 
 /// A row of `check_runs`.
-#[derive(FromRow)]
 pub(crate) struct RunRecord {
-    id: i64,
-    account_id: i64,
-    started_at: i64,
-    finished_at: Option<i64>,
-    outcome: String,
-    new_messages: i64,
-    deleted_messages: i64,
-    stages: String,
-    error_kind: Option<String>,
-    error_message: Option<String>,
+    pub(crate) id: i64,
+    pub(crate) account_id: i64,
+    pub(crate) started_at: i64,
+    pub(crate) finished_at: Option<i64>,
+    pub(crate) outcome: String,
+    pub(crate) new_messages: i64,
+    pub(crate) deleted_messages: i64,
+    pub(crate) stages: String,
+    pub(crate) error_kind: Option<String>,
+    pub(crate) error_message: Option<String>,
 }
 
 impl TryFrom<RunRecord> for CheckRun {
@@ -172,8 +159,8 @@ pub(crate) fn count(n: i64) -> u64 {
 }
 
 /// Text from outside as both databases can hold it: PostgreSQL takes no NUL, and one hostile subject must not stop a batch.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+pub(crate) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// A `LIKE` pattern that finds the text anywhere.

@@ -10,7 +10,6 @@ use domain::{
     text::fold,
 };
 use service::ports::{ConnectorStore, StoreError};
-use sqlx::FromRow;
 
 use crate::{
     SqliteStore, Tx, audit,
@@ -18,7 +17,6 @@ use crate::{
     record::{count, pattern},
 };
 
-#[derive(FromRow)]
 struct Record {
     id: i64,
     version: i64,
@@ -50,68 +48,73 @@ impl TryFrom<Record> for Connector {
     }
 }
 
-macro_rules! select {
-    ($tail:literal) => {
-        concat!(
-            "SELECT id, version, name, kind, address, port, credential_id,
-                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS n_uses
-             FROM connectors ",
-            $tail
-        )
-    };
-}
-
 #[async_trait]
 impl ConnectorStore for SqliteStore {
     async fn list_connectors(&self, search: &str, page: PageRequest) -> Result<Page<Connector>, StoreError> {
         let wanted = pattern(search);
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM connectors WHERE search_folded LIKE $1 ESCAPE '\\'")
-            .bind(&wanted)
-            .fetch_one(self.reader())
-            .await
-            .map_err(backend)?;
-        let records: Vec<Record> =
-            sqlx::query_as(select!("WHERE search_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded LIMIT $2 OFFSET $3"))
-                .bind(&wanted)
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM connectors WHERE search_folded LIKE $1 ESCAPE '\'"#,
+            wanted
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            Record,
+            r#"SELECT id, version, name, kind, address, port, credential_id,
+                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
+             FROM connectors
+             WHERE search_folded LIKE $1 ESCAPE '\'
+             ORDER BY name_folded LIMIT $2 OFFSET $3"#,
+            wanted,
+            page.limit(),
+            page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
         let connectors = records.into_iter().map(Connector::try_from).collect::<Result<_, _>>()?;
         Ok(Page::new(connectors, count(total), page))
     }
 
     async fn connector_choices(&self) -> Result<Vec<Choice>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT id, name, address FROM connectors ORDER BY name_folded")
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
-        Ok(rows.into_iter().map(|(id, name, hint)| Choice { id, name, hint }).collect())
+        let rows = sqlx::query!("SELECT id, name, address FROM connectors ORDER BY name_folded")
+            .fetch_all(self.reader())
+            .await
+            .map_err(backend)?;
+        Ok(rows.into_iter().map(|it| Choice { id: it.id, name: it.name, hint: it.address }).collect())
     }
 
     async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError> {
-        let record: Option<Record> =
-            sqlx::query_as(select!("WHERE id = $1")).bind(id.0).fetch_optional(self.reader()).await.map_err(backend)?;
+        let record = sqlx::query_as!(
+            Record,
+            r#"SELECT id, version, name, kind, address, port, credential_id,
+                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
+             FROM connectors
+             WHERE id = $1"#,
+            id.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
         record.map(Connector::try_from).transpose()
     }
 
     async fn add_connector(&self, draft: &ConnectorDraft, audit: &[AuditEntry]) -> Result<ConnectorId, StoreError> {
         let mut tx = self.begin().await?;
         check_credential(&mut tx, draft).await?;
-        let id: i64 = sqlx::query_scalar(
+        let id = sqlx::query_scalar!(
             "INSERT INTO connectors (version, name, name_folded, search_folded, kind, address, port, credential_id)
              VALUES (1, $1, $2, $3, $4, $5, $6, $7)
              RETURNING id",
+            draft.name,
+            fold(&draft.name),
+            searched(draft),
+            draft.kind.as_str(),
+            draft.address.as_str(),
+            i64::from(draft.port),
+            draft.credential_id.map(|it| it.0)
         )
-        .bind(&draft.name)
-        .bind(fold(&draft.name))
-        .bind(searched(draft))
-        .bind(draft.kind.as_str())
-        .bind(draft.address.as_str())
-        .bind(i64::from(draft.port))
-        .bind(draft.credential_id.map(|it| it.0))
         .fetch_one(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
@@ -130,20 +133,20 @@ impl ConnectorStore for SqliteStore {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
         check_credential(&mut tx, draft).await?;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE connectors
              SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, kind = $4, address = $5,
                  port = $6, credential_id = $7
              WHERE id = $8",
+            draft.name,
+            fold(&draft.name),
+            searched(draft),
+            draft.kind.as_str(),
+            draft.address.as_str(),
+            i64::from(draft.port),
+            draft.credential_id.map(|it| it.0),
+            id.0
         )
-        .bind(&draft.name)
-        .bind(fold(&draft.name))
-        .bind(searched(draft))
-        .bind(draft.kind.as_str())
-        .bind(draft.address.as_str())
-        .bind(i64::from(draft.port))
-        .bind(draft.credential_id.map(|it| it.0))
-        .bind(id.0)
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
@@ -155,19 +158,18 @@ impl ConnectorStore for SqliteStore {
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
-        sqlx::query("DELETE FROM connectors WHERE id = $1").bind(id.0).execute(&mut *tx).await.map_err(in_use)?;
+        sqlx::query!("DELETE FROM connectors WHERE id = $1", id.0).execute(&mut *tx).await.map_err(in_use)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
     }
 
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, name FROM accounts WHERE connector_id = $1 ORDER BY name_folded LIMIT 100")
-                .bind(id.0)
+        let rows =
+            sqlx::query!("SELECT id, name FROM accounts WHERE connector_id = $1 ORDER BY name_folded LIMIT 100", id.0)
                 .fetch_all(self.reader())
                 .await
                 .map_err(backend)?;
-        Ok(rows.into_iter().map(|(id, name)| (AccountId(id), name)).collect())
+        Ok(rows.into_iter().map(|it| (AccountId(it.id), it.name)).collect())
     }
 }
 
@@ -176,8 +178,7 @@ fn searched(draft: &ConnectorDraft) -> String {
 }
 
 async fn check_version(tx: &mut Tx, id: ConnectorId, version: i64) -> Result<(), StoreError> {
-    let current: Option<i64> = sqlx::query_scalar("SELECT version FROM connectors WHERE id = $1")
-        .bind(id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM connectors WHERE id = $1", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;
@@ -190,8 +191,7 @@ async fn check_version(tx: &mut Tx, id: ConnectorId, version: i64) -> Result<(),
 
 async fn check_credential(tx: &mut Tx, draft: &ConnectorDraft) -> Result<(), StoreError> {
     let Some(CredentialId(id)) = draft.credential_id else { return Ok(()) };
-    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM credentials WHERE id = $1")
-        .bind(id)
+    let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1", id)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

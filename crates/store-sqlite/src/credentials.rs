@@ -11,7 +11,6 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{CredentialStore, SealedSecret, StoreError};
-use sqlx::FromRow;
 
 use crate::{
     SqliteStore, Tx, audit,
@@ -19,7 +18,6 @@ use crate::{
     record::{count, pattern},
 };
 
-#[derive(FromRow)]
 struct Record {
     id: i64,
     version: i64,
@@ -44,65 +42,70 @@ impl From<Record> for Credential {
     }
 }
 
-macro_rules! select {
-    ($tail:literal) => {
-        concat!(
-            "SELECT id, version, name, username, secret_set_at, secret_set_by,
-                 (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
-                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id) AS n_uses
-             FROM credentials ",
-            $tail
-        )
-    };
-}
-
 #[async_trait]
 impl CredentialStore for SqliteStore {
     async fn list_credentials(&self, search: &str, page: PageRequest) -> Result<Page<Credential>, StoreError> {
         let wanted = pattern(search);
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM credentials WHERE search_folded LIKE $1 ESCAPE '\\'")
-            .bind(&wanted)
-            .fetch_one(self.reader())
-            .await
-            .map_err(backend)?;
-        let records: Vec<Record> =
-            sqlx::query_as(select!("WHERE search_folded LIKE $1 ESCAPE '\\' ORDER BY name_folded LIMIT $2 OFFSET $3"))
-                .bind(&wanted)
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM credentials WHERE search_folded LIKE $1 ESCAPE '\'"#,
+            wanted
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            Record,
+            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
+                 (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
+                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id) AS "n_uses!: i64"
+             FROM credentials
+             WHERE search_folded LIKE $1 ESCAPE '\'
+             ORDER BY name_folded LIMIT $2 OFFSET $3"#,
+            wanted,
+            page.limit(),
+            page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
         Ok(Page::new(records.into_iter().map(Credential::from).collect(), count(total), page))
     }
 
     async fn credential_choices(&self) -> Result<Vec<Choice>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT id, name, username FROM credentials ORDER BY name_folded")
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
-        Ok(rows.into_iter().map(|(id, name, hint)| Choice { id, name, hint }).collect())
+        let rows = sqlx::query!("SELECT id, name, username FROM credentials ORDER BY name_folded")
+            .fetch_all(self.reader())
+            .await
+            .map_err(backend)?;
+        Ok(rows.into_iter().map(|it| Choice { id: it.id, name: it.name, hint: it.username }).collect())
     }
 
     async fn find_credential(&self, id: CredentialId) -> Result<Option<Credential>, StoreError> {
-        let record: Option<Record> =
-            sqlx::query_as(select!("WHERE id = $1")).bind(id.0).fetch_optional(self.reader()).await.map_err(backend)?;
+        let record = sqlx::query_as!(
+            Record,
+            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
+                 (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
+                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id) AS "n_uses!: i64"
+             FROM credentials
+             WHERE id = $1"#,
+            id.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
         Ok(record.map(Credential::from))
     }
 
     async fn sealed_credential(&self, id: CredentialId) -> Result<Option<(String, SealedSecret)>, StoreError> {
-        let row: Option<(String, Vec<u8>)> = sqlx::query_as("SELECT username, sealed FROM credentials WHERE id = $1")
-            .bind(id.0)
+        let row = sqlx::query!("SELECT username, sealed FROM credentials WHERE id = $1", id.0)
             .fetch_optional(self.reader())
             .await
             .map_err(backend)?;
-        Ok(row.map(|(username, sealed)| (username, SealedSecret(sealed))))
+        Ok(row.map(|it| (it.username, SealedSecret(it.sealed))))
     }
 
     async fn next_credential_id(&self) -> Result<CredentialId, StoreError> {
         let mut tx = self.begin().await?;
-        let id: i64 = sqlx::query_scalar("INSERT INTO credential_ids (drawn) VALUES (1) RETURNING id")
+        let id = sqlx::query_scalar!("INSERT INTO credential_ids (drawn) VALUES (1) RETURNING id")
             .fetch_one(&mut *tx)
             .await
             .map_err(backend)?;
@@ -119,19 +122,19 @@ impl CredentialStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let (at, by) = set_by(audit);
         let mut tx = self.begin().await?;
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO credentials (id, version, name, name_folded, search_folded, username, sealed, secret_set_at,
                  secret_set_by)
              VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8)",
+            id.0,
+            draft.name,
+            fold(&draft.name),
+            searched(draft),
+            draft.username,
+            secret.0,
+            at,
+            by
         )
-        .bind(id.0)
-        .bind(&draft.name)
-        .bind(fold(&draft.name))
-        .bind(searched(draft))
-        .bind(&draft.username)
-        .bind(&secret.0)
-        .bind(at)
-        .bind(by)
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
@@ -149,34 +152,35 @@ impl CredentialStore for SqliteStore {
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE credentials
              SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, username = $4
              WHERE id = $5",
+            draft.name,
+            fold(&draft.name),
+            searched(draft),
+            draft.username,
+            id.0
         )
-        .bind(&draft.name)
-        .bind(fold(&draft.name))
-        .bind(searched(draft))
-        .bind(&draft.username)
-        .bind(id.0)
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
-        sqlx::query("UPDATE accounts SET setup = setup + 1 WHERE credential_id = $1")
-            .bind(id.0)
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE credential_id = $1", id.0)
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
         if let Some(secret) = secret {
             let (at, by) = set_by(audit);
-            sqlx::query("UPDATE credentials SET sealed = $1, secret_set_at = $2, secret_set_by = $3 WHERE id = $4")
-                .bind(&secret.0)
-                .bind(at)
-                .bind(by)
-                .bind(id.0)
-                .execute(&mut *tx)
-                .await
-                .map_err(backend)?;
+            sqlx::query!(
+                "UPDATE credentials SET sealed = $1, secret_set_at = $2, secret_set_by = $3 WHERE id = $4",
+                secret.0,
+                at,
+                by,
+                id.0
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
             resume_stopped(&mut tx, id, at).await?;
         }
         audit::write(&mut tx, audit).await?;
@@ -187,33 +191,32 @@ impl CredentialStore for SqliteStore {
     async fn remove_credential(&self, id: CredentialId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
-        sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id.0).execute(&mut *tx).await.map_err(in_use)?;
+        sqlx::query!("DELETE FROM credentials WHERE id = $1", id.0).execute(&mut *tx).await.map_err(in_use)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
     }
 
     async fn credential_used_by(&self, id: CredentialId) -> Result<UsedBy, StoreError> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, name FROM accounts WHERE credential_id = $1 ORDER BY name_folded LIMIT 100")
-                .bind(id.0)
+        let rows =
+            sqlx::query!("SELECT id, name FROM accounts WHERE credential_id = $1 ORDER BY name_folded LIMIT 100", id.0)
                 .fetch_all(self.reader())
                 .await
                 .map_err(backend)?;
-        Ok(rows.into_iter().map(|(id, name)| (AccountId(id), name)).collect())
+        Ok(rows.into_iter().map(|it| (AccountId(it.id), it.name)).collect())
     }
 }
 
 /// A new secret gives the accounts that were stopped for the old one another chance.
 async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Result<(), StoreError> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE accounts
          SET is_stopped = FALSE, failure_kind = NULL, failure_message = NULL, failure_since = NULL, n_failures = 0,
              health_rank = CASE WHEN last_success_at IS NULL THEN 1 ELSE 0 END,
-             next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN $1 END
+             next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($1 AS BIGINT) END
          WHERE credential_id = $2 AND failure_kind = 'authentication'",
+        at,
+        id.0
     )
-    .bind(at)
-    .bind(id.0)
     .execute(&mut **tx)
     .await
     .map_err(backend)?;
@@ -230,8 +233,7 @@ fn searched(draft: &CredentialDraft) -> String {
 }
 
 async fn check_version(tx: &mut Tx, id: CredentialId, version: i64) -> Result<(), StoreError> {
-    let current: Option<i64> = sqlx::query_scalar("SELECT version FROM credentials WHERE id = $1")
-        .bind(id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;
