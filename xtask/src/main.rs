@@ -1,5 +1,6 @@
-//! The commands of a checkout: `cargo xtask serve | test | build | prepare`.
+//! The commands of a checkout: `cargo xtask serve | test | build | prepare | bench`.
 
+mod bench;
 mod bundle;
 mod prepare;
 mod process;
@@ -12,7 +13,7 @@ use std::{env, process::ExitCode};
 use anyhow::{Result, bail};
 use process::{Run as _, command};
 
-const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | prepare";
+const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | prepare | bench [accounts|mail]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -30,6 +31,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("serve") => serve(&arguments[1..]),
         Some("build") => build(),
+        Some("bench") => bench::run(&arguments[1..]),
         Some("test") => test::run(&arguments[1..]),
         Some("prepare") => prepare::run(),
         _ => bail!("usage: {USAGE}"),
