@@ -9,7 +9,8 @@ pub fn hydrate(words: String) {
 }
 
 #[cfg(all(target_arch = "wasm32", feature = "csr"))]
-#[wasm_bindgen::prelude::wasm_bindgen(start)]
-pub fn start() {
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn mount(words: String) {
+    app::context::load_words(words);
     leptos::mount::mount_to_body(app::App);
 }

@@ -21,7 +21,7 @@ const PKG: &str = "dist/pkg";
 
 /// Builds `dist/pkg` unless it is newer than everything it is made from.
 pub(crate) fn build() -> Result<()> {
-    if is_fresh()? {
+    if is_fresh("dist/stamp")? {
         return Ok(());
     }
     let folders = tools::for_bundle()?;
@@ -29,8 +29,28 @@ pub(crate) fn build() -> Result<()> {
     trunk(&folders, "frontend/index.html", "dist")?;
     style()?;
     words()?;
-    compress()?;
+    compress(PKG)?;
     fs::write("dist/stamp", "")?;
+    Ok(())
+}
+
+/// Builds `dist-spa`: the same app for the browser alone, to be served by any web server in front of a running Posthorn.
+pub(crate) fn build_spa() -> Result<()> {
+    const SPA: &str = "dist-spa/spa";
+    if is_fresh("dist-spa/stamp")? {
+        return Ok(());
+    }
+    let folders = tools::for_bundle()?;
+    announce("building the app for the browser alone");
+    trunk(&folders, "frontend/spa.html", "dist-spa")?;
+    fs::rename("dist-spa/spa.html", "dist-spa/index.html")?;
+    fs::write(format!("{SPA}/main.css"), styles()?)?;
+    fs::copy("frontend/start.js", format!("{SPA}/start.js"))?;
+    for locale in words::Locale::ALL {
+        fs::write(format!("{SPA}/words-{}.txt", locale.tag()), locale.texts())?;
+    }
+    compress(SPA)?;
+    fs::write("dist-spa/stamp", "")?;
     Ok(())
 }
 
@@ -44,8 +64,15 @@ fn trunk(folders: &[PathBuf], page: &str, dist: &str) -> Result<()> {
     trunk.env_remove("NO_COLOR").run()
 }
 
-/// Joins the files that `style/main.css` imports, in their order, into one with its hash in its name.
+/// The style sheet, with its hash in its name.
 fn style() -> Result<()> {
+    let all = styles()?;
+    fs::write(format!("{PKG}/main-{:016x}.css", hash(&all)), all)?;
+    Ok(())
+}
+
+/// The files that `style/main.css` imports, in their order, as one.
+fn styles() -> Result<String> {
     let main = fs::read_to_string("style/main.css")?;
     let mut all = String::new();
     for line in main.lines() {
@@ -57,9 +84,7 @@ fn style() -> Result<()> {
         }
         all.push('\n');
     }
-    let all = bare(&all);
-    fs::write(format!("{PKG}/main-{:016x}.css", hash(&all)), all)?;
-    Ok(())
+    Ok(bare(&all))
 }
 
 /// A style sheet without comments and indentation.
@@ -90,7 +115,7 @@ fn hash(text: &str) -> u64 {
 }
 
 /// A `.br` and a `.gz` beside each file, made by Node's zlib.
-fn compress() -> Result<()> {
+fn compress(folder: &str) -> Result<()> {
     const SCRIPT: &str = r"
         const fs = require('fs'), zlib = require('zlib'), folder = process.argv[1];
         for (const name of fs.readdirSync(folder)) {
@@ -101,7 +126,7 @@ fn compress() -> Result<()> {
                 {params: {[c.BROTLI_PARAM_QUALITY]: 11, [c.BROTLI_PARAM_SIZE_HINT]: bytes.length}}));
             fs.writeFileSync(path + '.gz', zlib.gzipSync(bytes, {level: 9}));
         }";
-    command("node").args(["-e", SCRIPT, PKG]).run()
+    command("node").args(["-e", SCRIPT, folder]).run()
 }
 
 /// Prints the size of the bundle and fails above the budget.
@@ -119,11 +144,11 @@ pub(crate) fn check_size() -> Result<()> {
     Ok(())
 }
 
-fn is_fresh() -> Result<bool> {
-    let Ok(stamp) = fs::metadata("dist/stamp").and_then(|it| it.modified()) else { return Ok(false) };
+fn is_fresh(stamp: &str) -> Result<bool> {
+    let Ok(stamp) = fs::metadata(stamp).and_then(|it| it.modified()) else { return Ok(false) };
     let mut inputs = vec!["Cargo.lock".into(), "Cargo.toml".into(), "Trunk.toml".into()];
     for folder in ["app", "frontend", "crates/domain", "crates/words"] {
-        for ending in ["rs", "toml", "html"] {
+        for ending in ["rs", "toml", "html", "js"] {
             inputs.extend(files(Path::new(folder), ending)?);
         }
     }

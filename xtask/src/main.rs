@@ -1,4 +1,4 @@
-//! The commands of a checkout: `cargo xtask serve | test | build | prepare | bench`.
+//! The commands of a checkout: `cargo xtask serve | test | build | spa | prepare | bench`.
 
 mod bench;
 mod bundle;
@@ -13,7 +13,8 @@ use std::{env, process::ExitCode};
 use anyhow::{Result, bail};
 use process::{Run as _, command};
 
-const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | prepare | bench [accounts|mail]";
+const USAGE: &str =
+    "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [accounts|mail]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -31,6 +32,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("serve") => serve(&arguments[1..]),
         Some("build") => build(),
+        Some("spa") => bundle::build_spa(),
         Some("bench") => bench::run(&arguments[1..]),
         Some("test") => test::run(&arguments[1..]),
         Some("prepare") => prepare::run(),

@@ -22,7 +22,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ("checked SQL is current", prepare::check),
     ];
     let unit: &[Step] = &[("units, conformance, routes", unit)];
-    let e2e: &[Step] = &[("browser bundle", bundle::build), ("bundle size", bundle::check_size), ("end to end", e2e)];
+    let e2e: &[Step] = &[
+        ("browser bundle", bundle::build),
+        ("bundle size", bundle::check_size),
+        ("app alone", bundle::build_spa),
+        ("end to end", e2e),
+    ];
     let steps: Vec<&Step> = match arguments.first().map(String::as_str) {
         None => [lint, unit, e2e].into_iter().flatten().collect(),
         Some("lint") => lint.iter().collect(),

@@ -29,6 +29,25 @@ impl PageRequest {
     pub fn offset(self) -> i64 {
         i64::from(self.page - 1) * i64::from(self.page_size)
     }
+
+    /// The way to this page of a list of `total` rows, from the end that is nearer.
+    pub fn walk(self, total: u64) -> Walk {
+        let (offset, total) = (self.offset(), i64::try_from(total).unwrap_or(i64::MAX));
+        let limit = self.limit().min((total - offset).max(0));
+        if offset > total / 2 {
+            Walk { offset: (total - offset - limit).max(0), limit, is_backward: true }
+        } else {
+            Walk { offset, limit, is_backward: false }
+        }
+    }
+}
+
+/// How many rows to pass over and how many to take; backward, in the opposite order and to be turned round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    pub offset: i64,
+    pub limit: i64,
+    pub is_backward: bool,
 }
 
 impl Default for PageRequest {
@@ -71,5 +90,24 @@ impl<T> Page<T> {
             page: self.page,
             page_size: self.page_size,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_walked_to_from_the_nearer_end() {
+        let walk = |page, total| {
+            let it = PageRequest::new(page, 30).walk(total);
+            (it.offset, it.limit, it.is_backward)
+        };
+        assert_eq!(walk(1, 95), (0, 30, false));
+        assert_eq!(walk(2, 95), (30, 30, false));
+        assert_eq!(walk(3, 95), (5, 30, true));
+        assert_eq!(walk(4, 95), (0, 5, true));
+        assert_eq!(walk(9, 95), (0, 0, true));
+        assert_eq!(walk(1, 0), (0, 0, false));
     }
 }

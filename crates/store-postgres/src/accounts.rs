@@ -24,7 +24,12 @@ use crate::{
 impl AccountStore for PostgresStore {
     async fn list_accounts(&self, query: &AccountQuery) -> Result<Page<AccountRow>, StoreError> {
         let total = self.count_accounts(&query.filter).await?;
-        let rows = self.scan_accounts(query, query.page.offset(), query.page.limit()).await?;
+        let walk = query.page.walk(total);
+        let sort = if walk.is_backward { query.sort.reversed() } else { query.sort };
+        let mut rows = self.scan_accounts(&AccountQuery { sort, ..query.clone() }, walk.offset, walk.limit).await?;
+        if walk.is_backward {
+            rows.reverse();
+        }
         Ok(Page::new(rows, total, query.page))
     }
 

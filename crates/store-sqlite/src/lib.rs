@@ -29,6 +29,9 @@ pub(crate) type Tx = Transaction<'static, Db>;
 /// How long a writer waits for another process before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// What a reader keeps of the file. SQLite's own 2 MiB are read anew for every page of a long report.
+const READER_CACHE_KIB: u32 = 32 * 1024;
+
 /// Every store, on one SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
@@ -51,6 +54,7 @@ impl SqliteStore {
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(backend)?;
         let migrated = sqlx::migrate!("./migrations").run(&writer).await;
         migrated.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let options = options.pragma("cache_size", format!("-{READER_CACHE_KIB}"));
         let readers = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.map_err(backend)?;
         Ok(Self { writer, readers })
     }

@@ -44,6 +44,7 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
     let part = |path: &str| format!("{ACCOUNTS}/{{id}}/inbox/messages/{{message}}/{path}");
     Router::new()
         .route("/api/{*function}", post(pages::server_function))
+        .route("/api/session", get(session::whoami))
         .route("/sign-in", get(pages::page).post(session::sign_in))
         .route("/set-up", get(pages::page).post(session::set_up))
         .route("/sign-out", post(session::sign_out))

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use app::{context::CurrentActor, sign_in::Attempt};
 use axum::{
-    Form,
+    Extension, Form, Json,
     body::Body,
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
@@ -199,6 +199,12 @@ pub(super) async fn preferences(Form(form): Form<Preferences>) -> Response {
     let cookie = |name: &str, value: &str| format!("{name}={value}; Path=/; SameSite=Lax; Max-Age=31536000");
     let target = local(&form.r#return).unwrap_or("/");
     with_cookies(Redirect::to(target).into_response(), [cookie("locale", locale), cookie("theme", theme)])
+}
+
+/// Who is signed in, for an app that was not rendered here.
+pub(super) async fn whoami(Extension(CurrentActor(actor)): Extension<CurrentActor>) -> Response {
+    let whoami = actor.map(|it| domain::actor::Whoami { name: it.name, role: it.role });
+    whoami.map_or_else(|| StatusCode::UNAUTHORIZED.into_response(), |it| Json(it).into_response())
 }
 
 /// The actor that [`require`] found.

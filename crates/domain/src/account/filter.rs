@@ -89,6 +89,12 @@ impl AccountSort {
         AccountColumn::parse(name).map(|column| Self { column, descending })
     }
 
+    /// The same column the other way round.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { descending: !self.descending, ..self }
+    }
+
     pub fn to_param(self) -> String {
         format!("{}{}", if self.descending { "-" } else { "" }, self.column.as_str())
     }

@@ -70,25 +70,33 @@ impl Inbox {
         Ok(tag)
     }
 
-    /// Reads one batch to its tagged reply: what came, and how the server closed it.
-    async fn answer(&mut self, tag: &str, wanted: &[u32]) -> Result<(HashMap<u32, Vec<u8>>, Response), Broken> {
-        let mut arrived = HashMap::new();
-        let reply = self
-            .session
-            .reply(tag, |response| {
-                if response.is(2, "FETCH") {
-                    take_body(response, wanted, &mut arrived);
-                }
-                Ok(())
-            })
-            .await;
-        match reply {
-            Ok(reply) => Ok((arrived, reply)),
-            Err(error) => Err(Broken { arrived, error }),
+    /// Reads until the first command in flight has its reply. A server may work on several commands at once (RFC 9051 section
+    /// 5.5), so what it sends meanwhile may belong to any of them, and replies may come in any order.
+    async fn answer(
+        &mut self,
+        in_flight: &mut VecDeque<Flight>,
+        arrived: &mut HashMap<u32, Vec<u8>>,
+    ) -> Result<(), MailError> {
+        while in_flight.front().is_some_and(|it| it.reply.is_none()) {
+            let is_ours = |tag: &str| in_flight.iter().any(|it| it.tag == tag && it.reply.is_none());
+            let is_wanted = |uid: &u32| in_flight.iter().any(|it| it.wanted.contains(uid));
+            let reply = self
+                .session
+                .next_reply(is_ours, |response| {
+                    if response.is(2, "FETCH") {
+                        take_body(response, is_wanted, arrived);
+                    }
+                    Ok(())
+                })
+                .await?;
+            if let Some(flight) = in_flight.iter_mut().find(|it| it.tag == reply.tag()) {
+                flight.reply = Some(reply);
+            }
         }
+        Ok(())
     }
 
-    fn batch(&self, arrived: HashMap<u32, Vec<u8>>) -> FetchedBatch {
+    fn batch(&self, arrived: impl IntoIterator<Item = (u32, Vec<u8>)>) -> FetchedBatch {
         let mut messages: Vec<_> = arrived.into_iter().collect();
         messages.sort_unstable_by_key(|(uid, _)| *uid);
         let messages = messages.into_iter().map(|(uid, raw)| (self.key(uid), raw)).collect();
@@ -96,15 +104,16 @@ impl Inbox {
     }
 }
 
-/// A connection that broke in the middle of a batch, and what was complete by then.
-struct Broken {
-    arrived: HashMap<u32, Vec<u8>>,
-    error: MailError,
+/// A command for a batch that was sent, and its reply once that is there.
+struct Flight {
+    tag: String,
+    wanted: Vec<u32>,
+    reply: Option<Response>,
 }
 
-fn take_body(response: Response, wanted: &[u32], arrived: &mut HashMap<u32, Vec<u8>>) {
+fn take_body(response: Response, is_wanted: impl Fn(&u32) -> bool, arrived: &mut HashMap<u32, Vec<u8>>) {
     let Some(uid) = response.number_item("UID").and_then(|it| u32::try_from(it).ok()) else { return };
-    if !wanted.contains(&uid) {
+    if !is_wanted(&uid) {
         return;
     }
     let is_body = |name: &str| name.eq_ignore_ascii_case("BODY[]") || name.eq_ignore_ascii_case("RFC822");
@@ -147,31 +156,30 @@ impl Mailbox for Inbox {
     async fn fetch(&mut self, work: Vec<Listed>, sink: mpsc::Sender<FetchedBatch>) -> Result<(), MailError> {
         self.session.wire.stage = Stage::Fetch;
         let mut batches = into_batches(&work);
-        let mut in_flight: VecDeque<(String, Vec<u32>)> = VecDeque::new();
+        let mut in_flight: VecDeque<Flight> = VecDeque::new();
+        let mut arrived = HashMap::new();
         loop {
             while in_flight.len() < IN_FLIGHT
-                && let Some(batch) = batches.pop_front()
+                && let Some(wanted) = batches.pop_front()
             {
-                let tag = self.ask(&batch).await?;
-                in_flight.push_back((tag, batch));
+                let tag = self.ask(&wanted).await?;
+                in_flight.push_back(Flight { tag, wanted, reply: None });
             }
-            let Some((tag, wanted)) = in_flight.pop_front() else { return Ok(()) };
-            let (arrived, reply) = match self.answer(&tag, &wanted).await {
-                Ok(answer) => answer,
-                Err(Broken { arrived, error }) => {
-                    // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
-                    _ = sink.send(self.batch(arrived)).await;
-                    return Err(error);
-                }
-            };
+            if let Err(error) = self.answer(&mut in_flight, &mut arrived).await {
+                // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
+                _ = sink.send(self.batch(arrived)).await;
+                return Err(error);
+            }
+            let Some(Flight { wanted, reply, .. }) = in_flight.pop_front() else { return Ok(()) };
             let missing: Vec<u32> = wanted.iter().copied().filter(|it| !arrived.contains_key(it)).collect();
-            let mut batch = self.batch(arrived);
+            let came = wanted.iter().filter_map(|it| arrived.remove_entry(it)).collect::<Vec<_>>();
+            let mut batch = self.batch(came);
             if wanted.len() > 1 {
                 // One bad message spoils its batch only: its members are asked for again, each alone.
                 batches.extend(missing.into_iter().map(|it| vec![it]));
             } else if let Some(uid) = missing.first() {
                 let gone = "the server did not send it; it may have been removed meanwhile".to_owned();
-                let reason = if reply.is(1, "OK") { gone } else { reply.words() };
+                let reason = reply.filter(|it| !it.is(1, "OK")).map_or(gone, |it| it.words());
                 batch.failed.push((self.key(*uid), reason));
             }
             if sink.send(batch).await.is_err() {
@@ -278,6 +286,10 @@ fn sequence_set(uids: &[u32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
     use super::*;
 
     fn listed(uid: u32, size: u64) -> Listed {
@@ -290,6 +302,36 @@ mod tests {
         assert_eq!(into_batches(&work), [vec![1], vec![2], vec![3], vec![4]]);
         let small: Vec<_> = (1..=250).map(|it| listed(it, 1)).collect();
         assert_eq!(into_batches(&small).iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50]);
+    }
+
+    /// Two batches are asked for; the server sends the second's message before it has replied to the first, and replies to the
+    /// second first. People saw "messages could not be fetched" on a busy server.
+    #[tokio::test]
+    async fn what_comes_before_its_turn_is_kept() {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let wire = Wire::new(Box::new(ours), Duration::from_secs(5), 1 << 20);
+        let session = Session { wire, n_commands: 0, capabilities: Vec::new() };
+        let mut inbox = Inbox { session, uid_validity: 1, n_messages: 3 };
+        let server = tokio::spawn(async move {
+            let mut theirs = BufReader::new(theirs);
+            let mut line = String::new();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            let said = b"* 3 FETCH (UID 3 BODY[] {5}\r\nthree)\r\nP2 OK done\r\n\
+                * 1 FETCH (UID 1 BODY[] {3}\r\none)\r\n* 2 FETCH (UID 2 BODY[] {3}\r\ntwo)\r\nP1 OK done\r\n";
+            theirs.write_all(said).await.unwrap();
+            line
+        });
+        let (sink, mut batches) = mpsc::channel(9);
+        let work = vec![listed(1, 400_000), listed(2, 400_000), listed(3, 400_000)];
+        inbox.fetch(work, sink).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(batch) = batches.recv().await {
+            assert!(batch.failed.is_empty(), "{:?}", batch.failed);
+            found.extend(batch.messages.into_iter().map(|it| String::from_utf8(it.1).unwrap()));
+        }
+        assert_eq!(found, ["one", "two", "three"]);
+        assert_eq!(server.await.unwrap(), "P1 UID FETCH 1:2 (UID BODY.PEEK[])\r\nP2 UID FETCH 3 (UID BODY.PEEK[])\r\n");
     }
 
     #[test]

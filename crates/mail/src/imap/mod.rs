@@ -111,10 +111,19 @@ impl Session {
         self.reply(&tag, untagged).await
     }
 
-    /// Reads to the reply with this tag. Another tag is a server that lost count; `BYE` is its end.
+    /// Reads to the reply with this tag.
     async fn reply(
         &mut self,
         tag: &str,
+        untagged: impl FnMut(Response) -> Result<(), MailError> + Send,
+    ) -> Result<Response, MailError> {
+        self.next_reply(|it| it == tag, untagged).await
+    }
+
+    /// Reads to the next reply with one of our tags. Another tag is a server that lost count; `BYE` is its end.
+    async fn next_reply(
+        &mut self,
+        is_ours: impl Fn(&str) -> bool + Send,
         mut untagged: impl FnMut(Response) -> Result<(), MailError> + Send,
     ) -> Result<Response, MailError> {
         loop {
@@ -126,7 +135,7 @@ impl Session {
                 }
                 "*" => untagged(response)?,
                 "+" => return Ok(response),
-                found if found == tag => return Ok(response),
+                found if is_ours(found) => return Ok(response),
                 _ => return Err(protocol(self.wire.stage, "the server answers a command that was not given")),
             }
         }
