@@ -136,3 +136,26 @@ test('what one installation exports another imports, without its secrets', async
   expect(readFileSync(file, 'utf8')).toContain('nobody');
   rmSync(folder, { recursive: true, force: true });
 });
+
+test('axe finds nothing: print page, sign-in, a form that came back after the session ended', async ({ page }) => {
+  await page.goto(`${posthorn.url}${REPORT}/print?status=enabled`);
+  await expect(page.getByRole('row')).toHaveCount(12);
+  await accessible(page);
+  await page.goto(`${posthorn.url}/settings/credentials/new`);
+  await page.getByLabel('Name', { exact: true }).fill('Late');
+  await page.getByLabel('User name').fill('late');
+  await page.getByLabel('Password').fill('kept by nobody');
+  await page.context().clearCookies({ name: 'posthorn_session' });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Your session has ended');
+  await accessible(page);
+  expect(await page.content()).not.toContain('kept by nobody');
+  const [other] = await Promise.all([page.context().waitForEvent('page'), page.getByRole('link', { name: 'Sign in' }).click()]);
+  await expect(other.getByLabel('User name')).toBeVisible();
+  await accessible(other);
+  await signIn(other, posthorn.url, 'ana');
+  // The password has to be typed again: the form comes back with what was kept.
+  await page.getByRole('button', { name: 'Send again' }).click();
+  await expect(page.getByLabel('User name')).toHaveValue('late');
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('Late');
+});

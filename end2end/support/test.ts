@@ -8,7 +8,7 @@ export const test = base.extend<{ quiet: void }>({
     const complaints: string[] = [];
     page.on('console', (message) => {
       // A page that comes back with 422 is an answer, not a fault; the browser logs its status all the same.
-      const isStatus = /Failed to load resource: the server responded with a status of (404|409|422)/.test(message.text());
+      const isStatus = /Failed to load resource: the server responded with a status of (401|404|409|422)/.test(message.text());
       if (message.type() === 'error' && !isStatus) complaints.push(message.text());
     });
     page.on('pageerror', (error) => complaints.push(String(error)));

@@ -164,9 +164,11 @@ fn Grant(n_uses: u64, is_granted: bool) -> impl IntoView {
     let words = &context::words().connectors;
     view! {
         <div class="field check">
-            <input type="checkbox" id="grant_credential" name="grant_credential" value="yes" checked=is_granted
-                aria-describedby="grant-hint"/>
-            <label for="grant_credential">{words.grant}</label>
+            <span class="radio">
+                <input type="checkbox" id="grant_credential" name="grant_credential" value="yes" checked=is_granted
+                    aria-describedby="grant-hint"/>
+                <label for="grant_credential">{words.grant}</label>
+            </span>
             <p class="hint" id="grant-hint">{words.grant_hint(n_uses)}</p>
         </div>
     }
