@@ -124,7 +124,7 @@ fn Products() -> impl IntoView {
                 on:focus=move |_| is_open.set(true) on:click=move |_| is_open.set(true)>
                 {words.products}<Icon name="chevron"/>
             </button>
-            <ul id="products-menu" class="floating" class:open=is_open>
+            <ul id="products-menu" class="floating" class:open=is_open on:click=move |_| is_open.set(false)>
                 <li><a href=crate::accounts::PATH>{words.settings}</a></li>
             </ul>
         </div>

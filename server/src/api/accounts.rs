@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,6 +11,7 @@ use service::Error;
 
 use super::{
     dto::{AccountIn, AccountItem, AccountOut, Body, List, Run},
+    path::At,
     problem::Problem,
 };
 use crate::http::Web;
@@ -68,7 +69,7 @@ pub(super) async fn add(
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Json<AccountOut>, Problem> {
     Ok(Json(web.service.accounts().load(&actor, AccountId(id)).await?.into()))
 }
@@ -77,7 +78,7 @@ pub(super) async fn load(
 pub(super) async fn change(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     body: Sent,
 ) -> Result<Json<AccountOut>, Problem> {
     let accounts = web.service.accounts();
@@ -89,7 +90,7 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Query(pairs): Pairs,
 ) -> Result<StatusCode, Problem> {
     let accounts = web.service.accounts();
@@ -103,7 +104,7 @@ pub(super) async fn remove(
 pub(super) async fn check(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Json<Run>, Problem> {
     let ticket = web.service.checks().ask(&actor, AccountId(id)).await?;
     Ok(Json(ticket.finished().await.into()))
@@ -113,7 +114,7 @@ pub(super) async fn check(
 pub(super) async fn checks(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Query(pairs): Pairs,
 ) -> Result<Json<List<Run>>, Problem> {
     let page = page_of(&pairs, domain::page::PAGE_SIZE);

@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,6 +11,7 @@ use domain::{actor::Actor, ids::ConnectorId};
 use super::{
     accounts::{Pairs, Sent, page_of, sent, version_of},
     dto::{ConnectorIn, ConnectorOut, List},
+    path::At,
     problem::Problem,
 };
 use crate::http::Web;
@@ -42,7 +43,7 @@ pub(super) async fn add(
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Json<ConnectorOut>, Problem> {
     Ok(Json(web.service.connectors().load(&actor, ConnectorId(id)).await?.into()))
 }
@@ -51,7 +52,7 @@ pub(super) async fn load(
 pub(super) async fn change(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     body: Sent,
 ) -> Result<Json<ConnectorOut>, Problem> {
     let connectors = web.service.connectors();
@@ -63,7 +64,7 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Query(pairs): Pairs,
 ) -> Result<StatusCode, Problem> {
     let connectors = web.service.connectors();

@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use domain::{
 use super::{
     accounts::Pairs,
     dto::{List, MessageItem, MessageOut},
+    path::At,
     problem::Problem,
 };
 use crate::http::{Web, download};
@@ -23,7 +24,7 @@ use crate::http::{Web, download};
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
     Query(pairs): Pairs,
 ) -> Result<Json<List<MessageItem>>, Problem> {
     let query = MessageQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -35,7 +36,7 @@ pub(super) async fn list(
 pub(super) async fn load(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Json<MessageOut>, Problem> {
     Ok(Json(web.service.messages().open(&actor, None, MessageId(id)).await?.into()))
 }
@@ -45,7 +46,7 @@ pub(super) async fn load(
 pub(super) async fn raw(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path(id): Path<i64>,
+    At(id): At<i64>,
 ) -> Result<Response, Problem> {
     let raw = web.service.messages().raw(&actor, None, MessageId(id)).await?;
     Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
@@ -55,7 +56,7 @@ pub(super) async fn raw(
 pub(super) async fn attachment(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
-    Path((id, nth)): Path<(i64, u32)>,
+    At((id, nth)): At<(i64, u32)>,
 ) -> Result<Response, Problem> {
     let (attachment, bytes) = web.service.messages().attachment(&actor, None, MessageId(id), nth).await?;
     Ok(download(&attachment.name, &attachment.content_type, bytes))

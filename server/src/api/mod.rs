@@ -6,9 +6,10 @@ mod connectors;
 mod credentials;
 pub(crate) mod dto;
 mod messages;
+mod path;
 mod problem;
 
-use axum::{Router, middleware};
+use axum::{Router, middleware, routing::any};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -40,7 +41,7 @@ impl Modify for Bearer {
 
 /// All routes and their description: whoever adds one here adds it to both.
 fn described() -> OpenApiRouter<Web> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::new()
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::load, accounts::change, accounts::remove))
         .routes(routes!(accounts::check))
@@ -57,13 +58,14 @@ fn described() -> OpenApiRouter<Web> {
 
 /// The description as OpenAPI, with the paths as they are called.
 pub(crate) fn description() -> openapi::OpenApi {
-    OpenApiRouter::new().nest("/api/v1", described()).into_openapi()
+    OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", described()).into_openapi()
 }
 
 /// All routes, each behind a token.
 pub(crate) fn router(web: &Web) -> Router<Web> {
     let (router, _) = described().split_for_parts();
     router
-        .fallback(|| async { problem::Problem::of(&service::Error::NotFound) })
+        .route("/{*other}", any(|| async { problem::Problem::of(&service::Error::NotFound) }))
+        .method_not_allowed_fallback(|| async { problem::Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(web.clone(), auth::require))
 }

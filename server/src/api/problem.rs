@@ -43,6 +43,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", detail)
     }
 
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "the resource has no such method".to_owned();
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", detail)
+    }
+
     pub(crate) fn of(error: &Error) -> Self {
         let detail = error.to_string();
         match error {

@@ -149,6 +149,29 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
 }
 
 #[tokio::test]
+async fn what_the_interface_does_not_have_is_a_problem_like_any_other() {
+    let walked = Walked::open().await;
+    let (_, token) = walked.viewer().await;
+    let bearer = format!("Bearer {token}");
+    let (missing, not_allowed) = (StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED);
+    for (method, path, expected) in [
+        (Method::GET, "accounts/abc", missing),
+        (Method::GET, "messages/1/attachments/x", missing),
+        (Method::GET, "nothing", missing),
+        (Method::POST, "nothing/at/all", missing),
+        (Method::PATCH, "accounts/1", not_allowed),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let answer = walked.call(method, &path, &[("authorization", &bearer)], String::new()).await;
+        assert_eq!(answer.status, expected, "{path}: {}", answer.text);
+        let problem: Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(problem["status"], json!(expected.as_u16()), "{path}");
+    }
+    let title = serde_json::to_value(api::description()).unwrap()["info"]["title"].clone();
+    assert_eq!(title, json!("Posthorn"));
+}
+
+#[tokio::test]
 async fn every_form_refuses_the_viewer_with_a_page() {
     let walked = Walked::open().await;
     let (cookie, _) = walked.viewer().await;
