@@ -26,7 +26,11 @@ pub(crate) async fn dial(visit: &Visit, egress: &Egress, stages: &Stages) -> Res
         return Ok(Box::new(connect(address, port, egress, stages).await?));
     };
     // The connector resolves the name in its own network; here only the port and a literal address can be judged.
-    egress.check_target(address, port)?;
+    stages
+        .run(Stage::Resolve, async {
+            egress.check_target(address, port).map(|()| ((), format!("{address} by the connector")))
+        })
+        .await?;
     let stream = connect(&connector.address, connector.port, egress, stages).await?;
     let tunnel = async {
         let stream = match connector.kind {

@@ -96,7 +96,7 @@ async fn command(wire: &mut Wire, command: &str) -> Result<Reply, MailError> {
 async fn multi_line(wire: &mut Wire) -> Result<Vec<u8>, MailError> {
     let mut text = Vec::new();
     loop {
-        let line = wire.line().await?;
+        let line = wire.body_line().await?;
         let line = match line.strip_prefix(b".") {
             Some(b"") => return Ok(text),
             Some(rest) => rest,

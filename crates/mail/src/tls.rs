@@ -42,14 +42,14 @@ impl Tls {
         trust: Trust,
         stages: &Stages,
     ) -> Result<Wire, MailError> {
-        let (stream, step_timeout, size_limit) = wire.into_stream()?;
         let connector = match trust {
             Trust::System => &self.verifying,
             Trust::SkipCertificate => &self.skipping,
         };
-        let name = ServerName::try_from(address.as_str().to_owned())
-            .map_err(|_| MailError::new(ErrorKind::Tls, Stage::Tls, "the address is no name for a certificate"))?;
         let handshake = async {
+            let name = ServerName::try_from(address.as_str().to_owned())
+                .map_err(|_| MailError::new(ErrorKind::Tls, Stage::Tls, "the address is no name for a certificate"))?;
+            let (stream, step_timeout, size_limit) = wire.into_stream()?;
             let stream = connector.connect(name, stream).await.map_err(|it| explain(&it))?;
             let (_, session) = stream.get_ref();
             let version = session.protocol_version().and_then(|it| it.as_str()).unwrap_or("TLS").replace('_', ".");
@@ -57,10 +57,9 @@ impl Tls {
                 Trust::System => version,
                 Trust::SkipCertificate => format!("{version}, certificate not checked"),
             };
-            Ok((stream, detail))
+            Ok((Wire::new(Box::new(stream), step_timeout, size_limit), detail))
         };
-        let stream = stages.run(Stage::Tls, handshake).await?;
-        Ok(Wire::new(Box::new(stream), step_timeout, size_limit))
+        stages.run(Stage::Tls, handshake).await
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// Bytes of the buffer that were handed out.
     taken: usize,
+    /// Whether the last line ended with a bare LF.
+    is_bare: bool,
     step_timeout: Duration,
     pub(crate) size_limit: u64,
     /// What an error is reported under.
@@ -32,7 +34,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: Box<dyn Stream>, step_timeout: Duration, size_limit: u64) -> Self {
-        Self { stream, buffer: Vec::new(), taken: 0, step_timeout, size_limit, stage: Stage::Greeting }
+        Self { stream, buffer: Vec::new(), taken: 0, is_bare: false, step_timeout, size_limit, stage: Stage::Greeting }
     }
 
     /// The bare stream, to put TLS around it. What came before TLS must not be read as if it came inside it: anything left in
@@ -56,20 +58,46 @@ impl Wire {
         }
     }
 
-    /// One line without its CRLF; a bare LF ends a line too.
+    /// One line without its CRLF; a bare LF ends a line too, as some servers write them.
     pub(crate) async fn line(&mut self) -> Result<Vec<u8>, MailError> {
+        let mut line = self.through_line_feed(LINE_MAX as u64).await?;
+        line.pop();
+        self.is_bare = line.last() != Some(&b'\r');
+        if !self.is_bare {
+            line.pop();
+        }
+        Ok(line)
+    }
+
+    /// A line of a message without its CRLF. A bare LF is a part of it like any other byte, unless the server ended its own
+    /// line with one: else a message could bring the dot that ends it.
+    pub(crate) async fn body_line(&mut self) -> Result<Vec<u8>, MailError> {
+        if self.is_bare {
+            return self.line().await;
+        }
+        let mut line: Vec<u8> = Vec::new();
+        loop {
+            line.extend(self.through_line_feed(self.size_limit).await?);
+            if line.ends_with(b"\r\n") {
+                line.truncate(line.len() - 2);
+                return Ok(line);
+            }
+            if line.len() as u64 > self.size_limit {
+                return Err(protocol(self.stage, "the server sent an endless line"));
+            }
+        }
+    }
+
+    async fn through_line_feed(&mut self, most: u64) -> Result<Vec<u8>, MailError> {
         let mut searched = self.taken;
         loop {
             if let Some(at) = self.buffer[searched..].iter().position(|it| *it == b'\n') {
-                let end = searched + at;
-                let mut line = self.buffer[self.taken..end].to_vec();
-                self.taken = end + 1;
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
+                let end = searched + at + 1;
+                let line = self.buffer[self.taken..end].to_vec();
+                self.taken = end;
                 return Ok(line);
             }
-            if self.buffer.len() - self.taken > LINE_MAX {
+            if (self.buffer.len() - self.taken) as u64 > most {
                 return Err(protocol(self.stage, "the server sent an endless line"));
             }
             let already = self.buffer.len() - self.taken;

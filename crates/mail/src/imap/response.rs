@@ -168,7 +168,9 @@ fn literal_length(line: &[u8]) -> Option<(usize, u64)> {
     let start = inner.iter().rposition(|it| *it == b'{')?;
     let digits = std::str::from_utf8(&inner[start + 1..]).ok()?;
     let digits = digits.strip_suffix('+').unwrap_or(digits);
-    Some((start, digits.parse().ok()?))
+    let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    // More than fits is more than is taken, whatever it is.
+    is_number.then(|| (start, digits.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,272 @@
+//! What an IMAP server may do to whoever asks it for mail: the client lives, names what was wrong, and gives nothing away.
+
+use std::time::Duration;
+
+use domain::{
+    account::{Protocol, Security, Trust},
+    check::{ErrorKind, Stage},
+};
+use service::ports::{Listed, RemoteKey};
+use tokio::time::Instant;
+
+use crate::support::{
+    HANG, PASSWORD, SIZE_LIMIT, assert_error, fetch, hasty, open, patient,
+    peer::{Peer, Script},
+    visit,
+};
+
+const START_TLS: Security = Security::StartTls(Trust::SkipCertificate);
+
+fn greeted() -> Script {
+    Script::default().send("* OK ready\r\n")
+}
+
+/// To the end of LOGIN.
+fn signed_in() -> Script {
+    greeted()
+        .answer("P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n")
+        .answer("P2 LOGIN {4}", "+ go on\r\n")
+        .answer("user {", "+ go on\r\n")
+        .answer(PASSWORD, "P2 OK welcome\r\n")
+        .answer("P3 CAPABILITY", "* CAPABILITY IMAP4rev1 UIDPLUS\r\nP3 OK\r\n")
+}
+
+fn selected() -> Script {
+    signed_in().answer("P4 SELECT INBOX", "* 2 EXISTS\r\n* OK [UIDVALIDITY 7] valid\r\nP4 OK [READ-WRITE] done\r\n")
+}
+
+fn listed(uid: u32) -> Listed {
+    Listed { key: RemoteKey::Uid { uid_validity: 7, uid }, size: 5 }
+}
+
+/// Opening must fail so.
+async fn fails(script: Script, security: Security, kind: ErrorKind, stage: Stage) {
+    let peer = Peer::start(script).await;
+    let result = open(patient(), &visit(Protocol::Imap, security, peer.port)).await;
+    assert_error(result, kind, stage);
+    let recording = peer.end().await;
+    if security.is_secure() {
+        recording.assert_no_secret();
+    }
+}
+
+/// After SELECT the list is asked for; the answer must make it fail so.
+async fn list_fails(script: Script, kind: ErrorKind) {
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.list().await, kind, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn greetings_that_are_none_end_the_visit_before_a_word_is_said() {
+    let (protocol, throttled) = (ErrorKind::Protocol, ErrorKind::Throttled);
+    for security in [Security::Plain, START_TLS] {
+        for (greeting, kind) in [
+            ("* PREAUTH you are somebody\r\n", protocol),
+            ("* BYE too many connections\r\n", throttled),
+            ("220 mail.example.org ESMTP\r\n", protocol),
+            ("P1 OK\r\n", protocol),
+            ("\r\n", protocol),
+            ("* ((((\r\n", protocol),
+        ] {
+            fails(Script::default().send(greeting), security, kind, Stage::Greeting).await;
+        }
+        fails(Script::default().close(), security, protocol, Stage::Greeting).await;
+        fails(Script::default().flood("x".repeat(65_536)), security, protocol, Stage::Greeting).await;
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_thousand_parentheses_are_an_answer_like_any_other() {
+    let script = greeted().answer("P1 CAPABILITY", format!("* CAPABILITY {}\r\nP1 OK\r\n", "(".repeat(200_000)));
+    let script = script.answer("P2 LOGIN", "P2 NO [AUTHENTICATIONFAILED] no\r\n");
+    fails(script, Security::Plain, ErrorKind::Authentication, Stage::Authenticate).await;
+}
+
+#[tokio::test]
+async fn a_silent_or_dripping_server_runs_into_the_deadline() {
+    let slow = Script::default().drip("* OK ".repeat(10_000), Duration::from_millis(20));
+    for script in [Script::default(), slow, greeted()] {
+        let peer = Peer::start(script).await;
+        let began = Instant::now();
+        let result = open(hasty(), &visit(Protocol::Imap, Security::Plain, peer.port)).await;
+        assert_eq!(result.err().map(|it| it.kind), Some(ErrorKind::Timeout));
+        assert!(began.elapsed() < HANG / 2, "{:?}", began.elapsed());
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn start_tls_fails_closed() {
+    for answer in ["P1 NO not today\r\n", "P1 BAD\r\n", "P1 BAD what\r\n"] {
+        fails(greeted().answer("STARTTLS", answer), START_TLS, ErrorKind::Tls, Stage::Tls).await;
+    }
+    // What comes before TLS begins is not read as if it came inside it.
+    let injected = greeted().answer("STARTTLS", "P1 OK begin\r\n* CAPABILITY AUTH=PLAIN\r\nP2 OK\r\n");
+    let peer = Peer::start(injected).await;
+    let result = open(patient(), &visit(Protocol::Imap, START_TLS, peer.port)).await;
+    assert!(matches!(result.err().map(|it| it.stage), Some(Stage::Tls)));
+    peer.end().await.assert_no_secret();
+    // A server that has no TLS at all.
+    let peer =
+        Peer::start(greeted().answer("STARTTLS", "P1 OK begin\r\n").expect("").send("* OK still plain\r\n")).await;
+    let result = open(hasty(), &visit(Protocol::Imap, START_TLS, peer.port)).await;
+    assert!(matches!(result.err().map(|it| it.stage), Some(Stage::Tls)));
+}
+
+#[tokio::test]
+async fn capabilities_from_before_tls_do_not_count() {
+    let script = Script::default()
+        .send("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR STARTTLS] ready\r\n")
+        .answer("STARTTLS", "P1 OK begin\r\n")
+        .tls()
+        .answer("P1 CAPABILITY", "* CAPABILITY IMAP4rev1 LOGINDISABLED\r\nP1 OK\r\n");
+    fails(script, START_TLS, ErrorKind::Protocol, Stage::Authenticate).await;
+}
+
+#[tokio::test]
+async fn a_refused_password_is_told_from_a_server_that_cannot_now() {
+    for (answer, kind, is_certain) in [
+        ("P2 NO [AUTHENTICATIONFAILED] wrong\r\n", ErrorKind::Authentication, true),
+        ("P2 NO [EXPIRED] old\r\n", ErrorKind::Authentication, true),
+        ("P2 NO wrong, or not\r\n", ErrorKind::Authentication, false),
+        ("P2 NO\r\n", ErrorKind::Authentication, false),
+        ("P2 NO [UNAVAILABLE] later\r\n", ErrorKind::Throttled, false),
+        ("P2 NO [LIMIT] too many\r\n", ErrorKind::Throttled, false),
+        ("P2 BAD\r\n", ErrorKind::Protocol, false),
+        ("* BYE going down\r\n", ErrorKind::Throttled, false),
+        ("P9 OK welcome\r\n", ErrorKind::Protocol, false),
+        ("P2 NO [ALERT] \u{7}\u{1b}[31mred\u{202e}\r\n", ErrorKind::Authentication, false),
+    ] {
+        let script = greeted()
+            .answer("P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n")
+            .answer("P2 LOGIN {4}", "+\r\n")
+            .answer("user {", "+\r\n")
+            .answer(PASSWORD, answer);
+        let peer = Peer::start(script).await;
+        let result = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await;
+        assert_eq!(assert_error(result, kind, Stage::Authenticate).is_certain, is_certain, "{answer}");
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_without_lasting_names_is_not_read() {
+    let script = signed_in().answer("P4 SELECT INBOX", "* 2 EXISTS\r\nP4 OK\r\n");
+    fails(script, Security::Plain, ErrorKind::Mailbox, Stage::Select).await;
+    fails(
+        signed_in().answer("SELECT", "P4 NO no such mailbox\r\n"),
+        Security::Plain,
+        ErrorKind::Mailbox,
+        Stage::Select,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_of_nonsense_lists_what_makes_sense() {
+    let answer = "* 1 FETCH (UID 0 RFC822.SIZE 5)\r\n* 1 FETCH (UID 5 RFC822.SIZE 5)\r\n* 2 FETCH (UID 5 RFC822.SIZE 9)\r\n\
+        * 3 FETCH (RFC822.SIZE 5)\r\n* 4 FETCH (UID 99999999999999999999 RFC822.SIZE 1)\r\n* 5 FETCH (UID -1)\r\n\
+        * 6 FETCH NIL\r\n* 9 EXISTS\r\n* 3 EXPUNGE\r\n* LIST () \"/\" \"../../etc/passwd\"\r\n* 7 FETCH (UID 8 INTERNALDATE NIL)\r\n\
+        * OK [ALERT] hello\r\nP5 OK\r\n";
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1:*", answer)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let found = mailbox.list().await.unwrap().messages.into_iter().map(|it| it.key).collect::<Vec<_>>();
+    assert_eq!(found, [5, 8].map(|uid| RemoteKey::Uid { uid_validity: 7, uid }));
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn lists_that_never_end_or_lie_are_refused() {
+    list_fails(selected().expect("UID FETCH").flood("y".repeat(65_536)), ErrorKind::Protocol).await;
+    for size in ["4294967296", "9223372036854775807", "18446744073709551616"] {
+        list_fails(
+            selected().answer("UID FETCH", format!("* 1 FETCH (UID 1 BODY[] {{{size}}}\r\n")),
+            ErrorKind::Protocol,
+        )
+        .await;
+    }
+    list_fails(selected().answer("UID FETCH", "P6 OK\r\n"), ErrorKind::Protocol).await;
+    list_fails(selected().answer("UID FETCH", "P5 NO\r\n"), ErrorKind::Mailbox).await;
+    list_fails(selected().answer("UID FETCH", "P5 BAD\r\n"), ErrorKind::Protocol).await;
+    list_fails(selected().expect("UID FETCH").close(), ErrorKind::Protocol).await;
+}
+
+#[tokio::test]
+async fn a_cut_in_the_middle_of_a_message_keeps_what_was_whole_and_nothing_else() {
+    let answer = "* 1 FETCH (UID 1 BODY[] {5}\r\nwhole)\r\n* 2 FETCH (UID 2 BODY[] {5}\r\nhal";
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1:2", answer).close()).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1), listed(2)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, [(listed(1).key, b"whole".to_vec())]);
+    assert_eq!(fetched.failed, []);
+}
+
+#[tokio::test]
+async fn a_message_that_the_server_refuses_fails_alone() {
+    let script = selected()
+        .answer(
+            "P5 UID FETCH 1:2",
+            "* 1 FETCH (UID 1 BODY[] {5}\r\nwhole)\r\n* 2 FETCH (UID 2 BODY[] NIL)\r\nP5 NO some are broken\r\n",
+        )
+        .answer("P6 UID FETCH 2", "P6 NO [SERVERBUG] broken\r\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1), listed(2)]).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(listed(1).key, b"whole".to_vec())]);
+    assert_eq!(fetched.failed.len(), 1);
+    assert!(fetched.failed[0].1.contains("broken"), "{:?}", fetched.failed);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn what_was_not_asked_for_is_not_taken() {
+    let answer = "* 3 FETCH (UID 99 BODY[] {5}\r\nother)\r\n* 1 EXPUNGE\r\n* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n\
+        * 1 FETCH (FLAGS () UID 1 BODY[] {5}\r\nright)\r\nP5 OK\r\n";
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1", answer)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(listed(1).key, b"right".to_vec())]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn a_message_longer_than_is_taken_is_not_read() {
+    let answer = format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n", SIZE_LIMIT + 1);
+    let peer = Peer::start(selected().expect("UID FETCH").send(answer).flood("z".repeat(65_536))).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    // The buffers of two systems hold some; a client that reads on would have taken far more.
+    assert!(peer.end().await.n_sent < 32 * SIZE_LIMIT);
+}
+
+#[tokio::test]
+async fn others_deletions_are_never_made_final() {
+    let without = Script::default()
+        .send("* OK ready\r\n")
+        .answer("P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n")
+        .answer("P2 LOGIN {4}", "+\r\n")
+        .answer("user {", "+\r\n")
+        .answer(PASSWORD, "P2 OK\r\n")
+        .answer("P3 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP3 OK\r\n")
+        .answer("P4 SELECT", "* 2 EXISTS\r\n* OK [UIDVALIDITY 7]\r\nP4 OK\r\n")
+        .answer("P5 UID SEARCH DELETED", "* SEARCH 1 44\r\nP5 OK\r\n");
+    let peer = Peer::start(without).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.delete(&[listed(1).key]).await, ErrorKind::Mailbox, Stage::Delete);
+    drop(mailbox);
+    let recording = peer.end().await;
+    let said = String::from_utf8_lossy(&recording.received).into_owned();
+    assert!(!said.contains("STORE") && !said.contains("EXPUNGE"), "{said}");
+}

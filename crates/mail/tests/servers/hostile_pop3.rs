@@ -1,0 +1,225 @@
+//! What a POP3 server may do to whoever asks it for mail.
+
+use domain::{
+    account::{Protocol, Security, Trust},
+    check::{ErrorKind, Stage},
+};
+use service::ports::RemoteKey;
+use tokio::time::Instant;
+
+use crate::support::{
+    HANG, PASSWORD, assert_error, fetch, hasty, open, patient,
+    peer::{Peer, Script},
+    visit,
+};
+
+const START_TLS: Security = Security::StartTls(Trust::SkipCertificate);
+
+fn greeted() -> Script {
+    Script::default().send("+OK ready\r\n")
+}
+
+fn signed_in() -> Script {
+    greeted()
+        .answer("CAPA", "-ERR what\r\n")
+        .answer("USER user", "+OK\r\n")
+        .answer(PASSWORD, "+OK\r\n")
+        .answer("CAPA", "-ERR what\r\n")
+        .answer("STAT", "+OK 2 100\r\n")
+}
+
+fn listing(list: &str, uidl: &str) -> Script {
+    signed_in().answer("LIST", format!("+OK\r\n{list}.\r\n")).answer("UIDL", format!("+OK\r\n{uidl}.\r\n"))
+}
+
+fn key(uidl: &str) -> RemoteKey {
+    RemoteKey::Uidl(uidl.to_owned())
+}
+
+async fn fails(script: Script, security: Security, kind: ErrorKind, stage: Stage) {
+    let peer = Peer::start(script).await;
+    let result = open(patient(), &visit(Protocol::Pop3, security, peer.port)).await;
+    assert_error(result, kind, stage);
+    let recording = peer.end().await;
+    if security.is_secure() {
+        recording.assert_no_secret();
+    }
+}
+
+#[tokio::test]
+async fn greetings_that_are_none_end_the_visit_before_a_word_is_said() {
+    for security in [Security::Plain, START_TLS] {
+        for (greeting, kind) in [
+            ("-ERR [IN-USE] locked\r\n", ErrorKind::Throttled),
+            ("* OK IMAP4rev1\r\n", ErrorKind::Protocol),
+            ("\r\n", ErrorKind::Protocol),
+        ] {
+            fails(Script::default().send(greeting), security, kind, Stage::Greeting).await;
+        }
+        fails(Script::default().close(), security, ErrorKind::Protocol, Stage::Greeting).await;
+        fails(Script::default().flood("x".repeat(65_536)), security, ErrorKind::Protocol, Stage::Greeting).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_runs_into_the_deadline() {
+    for script in [Script::default(), greeted(), signed_in()] {
+        let peer = Peer::start(script).await;
+        let began = Instant::now();
+        let visit = visit(Protocol::Pop3, Security::Plain, peer.port);
+        let kind = match open(hasty(), &visit).await {
+            Ok((mut mailbox, _)) => mailbox.list().await.err().map(|it| it.kind),
+            Err(error) => Some(error.kind),
+        };
+        assert_eq!(kind, Some(ErrorKind::Timeout));
+        assert!(began.elapsed() < HANG / 2, "{:?}", began.elapsed());
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn stls_fails_closed() {
+    fails(greeted().answer("STLS", "-ERR not today\r\n"), START_TLS, ErrorKind::Tls, Stage::Tls).await;
+    let peer = Peer::start(greeted().answer("STLS", "+OK begin\r\n+OK injected\r\n")).await;
+    let result = open(patient(), &visit(Protocol::Pop3, START_TLS, peer.port)).await;
+    assert!(matches!(result.err().map(|it| it.stage), Some(Stage::Tls)));
+    peer.end().await.assert_no_secret();
+}
+
+#[tokio::test]
+async fn a_refused_password_is_told_from_a_server_that_cannot_now() {
+    for (answer, kind, is_certain) in [
+        ("-ERR [AUTH] wrong\r\n", ErrorKind::Authentication, true),
+        ("-ERR wrong, or not\r\n", ErrorKind::Authentication, false),
+        ("-ERR [SYS/TEMP] later\r\n", ErrorKind::Throttled, false),
+        ("-ERR [IN-USE] locked\r\n", ErrorKind::Throttled, false),
+        ("-ERR [LOGIN-DELAY] wait\r\n", ErrorKind::Throttled, false),
+    ] {
+        let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n").answer(PASSWORD, answer);
+        let peer = Peer::start(script).await;
+        let result = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+        assert_eq!(assert_error(result, kind, Stage::Authenticate).is_certain, is_certain, "{answer}");
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_uidl_is_not_read() {
+    let peer = Peer::start(signed_in().answer("LIST", "+OK\r\n1 5\r\n.\r\n").answer("UIDL", "-ERR what\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.list().await, ErrorKind::Mailbox, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn messages_without_a_name_of_their_own_are_counted_and_left_alone() {
+    let peer = Peer::start(listing("1 5\r\n2 5\r\n3 5\r\n4 5\r\nx y\r\n", "1 same\r\n2 same\r\n3 own\r\n\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    assert_eq!(listing.messages.iter().map(|it| it.key.clone()).collect::<Vec<_>>(), [key("own")]);
+    assert_eq!(listing.n_unidentified, 3);
+    // What shares its name cannot be deleted either.
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// The message as it is sent, and as it must arrive.
+async fn arrives(wire: &[u8], message: &[u8]) {
+    let script = listing("1 5\r\n2 5\r\n", "1 one\r\n2 two\r\n")
+        .answer("RETR 1", "+OK\r\n")
+        .send(wire)
+        .answer("RETR 2", "+OK\r\nafter\r\n.\r\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages.len(), 2);
+    let (found, wanted) = (String::from_utf8_lossy(&fetched.messages[0].1), String::from_utf8_lossy(message));
+    assert_eq!(found, wanted);
+    assert_eq!(fetched.messages[1].1, b"after\r\n");
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn messages_arrive_byte_for_byte() {
+    arrives(b"..\r\n...\r\n.a\r\n\r\n.\r\n", b".\r\n..\r\na\r\n\r\n").await;
+    arrives(b"\0\xff\x80 8 bits\r\n.\r\n", b"\0\xff\x80 8 bits\r\n").await;
+    arrives(b".\r\n", b"").await;
+}
+
+/// A message with a bare LF before a dot could end itself, and what follows would be read as the server's own words.
+#[tokio::test]
+async fn a_bare_line_feed_ends_neither_line_nor_message() {
+    arrives(b"a\n.\r\n-ERR smuggled\r\n.\r\n", b"a\n.\r\n-ERR smuggled\r\n").await;
+    arrives(b"a\nb\rc\r\r\n.\r\n", b"a\nb\rc\r\r\n").await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_line_with_a_bare_line_feed_is_understood() {
+    let script = Script::default()
+        .send("+OK ready\n")
+        .answer("CAPA", "-ERR\n")
+        .answer("USER", "+OK\n")
+        .answer(PASSWORD, "+OK\n")
+        .answer("CAPA", "-ERR\n")
+        .answer("STAT", "+OK 1 5\n")
+        .answer("LIST", "+OK\n1 5\n.\n")
+        .answer("UIDL", "+OK\n1 one\n.\n")
+        .answer("RETR 1", "+OK\n..\nb\n.\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages[0].1, b".\r\nb\r\n");
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_message_is_found_wherever_the_network_cuts() {
+    let wire = b"Subject: x\r\n\r\n..dot\r\n.\r\n";
+    for cut in 1..wire.len() {
+        let script = listing("1 5\r\n", "1 one\r\n").answer("RETR 1", "+OK\r\n").send(&wire[..cut]).send(&wire[cut..]);
+        let peer = Peer::start(script).await;
+        let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+        let listing = mailbox.list().await.unwrap();
+        let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+        result.unwrap();
+        assert_eq!(fetched.messages[0].1, b"Subject: x\r\n\r\n.dot\r\n", "cut at {cut}");
+        drop(mailbox);
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cut_message_is_not_taken_and_a_refused_one_stops_nothing() {
+    let script = listing("1 5\r\n2 5\r\n3 5\r\n", "1 one\r\n2 two\r\n3 three\r\n")
+        .answer("RETR 1", "-ERR cannot read it\r\n")
+        .answer("RETR 2", "+OK\r\nwhole\r\n.\r\n")
+        .answer("RETR 3", "+OK\r\nhalf\r\n")
+        .close();
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, [(key("two"), b"whole\r\n".to_vec())]);
+    assert_eq!(fetched.failed.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [key("one")]);
+}
+
+#[tokio::test]
+async fn an_endless_message_is_given_up() {
+    let script = listing("1 5\r\n", "1 one\r\n").answer("RETR 1", "+OK\r\n").flood("z".repeat(65_536));
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    peer.end().await;
+}

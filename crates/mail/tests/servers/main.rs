@@ -1,0 +1,9 @@
+//! The clients against servers: scripted hostile ones, and real ones by every way there is. One binary, so that the support is
+//! built once.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
+
+mod dovecot;
+mod hostile_imap;
+mod hostile_pop3;
+mod support;

@@ -1,0 +1,152 @@
+//! What the tests stand on: peers that misbehave on cue, real servers, proxies, and visits to them.
+
+pub(crate) mod dovecot;
+pub(crate) mod peer;
+pub(crate) mod program;
+pub(crate) mod proxy;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use domain::{
+    account::{Address, Destination, Protocol, Route, Security, Trust},
+    check::{ErrorKind, Stage, StageRecord},
+    ids::ConnectorId,
+};
+use mail::{Mail, MailSettings};
+use service::{
+    ports::{FetchedBatch, Listed, MailError, MailServer as _, Mailbox, RemoteKey, StageLog, ViaConnector, Visit},
+    secret::Secret,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+/// The account's password towards scripted peers: a text that occurs nowhere by accident.
+pub(crate) const PASSWORD: &str = "pass-ä-Zq81";
+/// The longest message that the tests' clients take.
+pub(crate) const SIZE_LIMIT: u64 = 2 * 1024 * 1024;
+/// Long enough that only a hang reaches it.
+pub(crate) const HANG: Duration = Duration::from_secs(20);
+
+/// Settings that allow loopback, with a wait that a test never reaches unless it is about waiting.
+pub(crate) fn patient() -> MailSettings {
+    MailSettings {
+        egress_allow: vec!["127.0.0.0/8".parse().unwrap()],
+        size_limit: SIZE_LIMIT,
+        step_timeout: Duration::from_secs(15),
+    }
+}
+
+/// The same with a short wait, for peers that keep silent.
+pub(crate) fn hasty() -> MailSettings {
+    MailSettings { step_timeout: Duration::from_millis(300), ..patient() }
+}
+
+pub(crate) const SECURITIES: [Security; 3] =
+    [Security::Plain, Security::StartTls(Trust::SkipCertificate), Security::Implicit(Trust::SkipCertificate)];
+
+pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit {
+    Visit {
+        protocol,
+        destination: Destination {
+            address: Address::parse("127.0.0.1").unwrap(),
+            port,
+            security,
+            route: Route::Direct,
+        },
+        connector: None,
+        username: "user".to_owned(),
+        password: Secret::new(PASSWORD.to_owned()),
+    }
+}
+
+pub(crate) fn through(connector: ViaConnector, visit: Visit) -> Visit {
+    let route = Route::Connector(ConnectorId(1));
+    Visit { connector: Some(connector), destination: Destination { route, ..visit.destination }, ..visit }
+}
+
+/// Keeps the stages that were reported.
+#[derive(Default)]
+struct Log(Mutex<Vec<StageRecord>>);
+
+impl StageLog for Log {
+    fn ended(&self, record: StageRecord) {
+        self.0.lock().unwrap().push(record);
+    }
+}
+
+/// Opens a mailbox; what the log was told must agree with the result.
+pub(crate) async fn open(settings: MailSettings, visit: &Visit) -> Result<(Box<dyn Mailbox>, Vec<Stage>), MailError> {
+    let log = Arc::new(Log::default());
+    let mail = Mail::new(settings).unwrap();
+    let told = Arc::<Log>::clone(&log);
+    let result = timeout(HANG, mail.open(visit, told)).await.expect("opening hangs");
+    let records = std::mem::take(&mut *log.0.lock().unwrap());
+    match result {
+        Ok(mailbox) => {
+            assert!(records.iter().all(|it| it.ok), "a failed stage is no success: {records:?}");
+            Ok((mailbox, records.into_iter().map(|it| it.stage).collect()))
+        }
+        Err(error) => {
+            let (last, before) = records.split_last().expect("the failed stage is not in the log");
+            assert!(before.iter().all(|it| it.ok), "only the last stage fails: {records:?}");
+            assert_eq!((last.stage, last.ok, &last.detail), (error.stage, false, &error.message));
+            assert_presentable(&error);
+            Err(error)
+        }
+    }
+}
+
+/// What the sink got: every complete message, and every failed one.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    pub(crate) messages: Vec<(RemoteKey, Vec<u8>)>,
+    pub(crate) failed: Vec<(RemoteKey, String)>,
+}
+
+pub(crate) async fn fetch(mailbox: &mut dyn Mailbox, work: Vec<Listed>) -> (Fetched, Result<(), MailError>) {
+    let (sender, mut sink) = mpsc::channel::<FetchedBatch>(1);
+    let collect = async {
+        let mut fetched = Fetched::default();
+        while let Some(batch) = sink.recv().await {
+            fetched.messages.extend(batch.messages);
+            fetched.failed.extend(batch.failed);
+        }
+        fetched
+    };
+    let both = async { tokio::join!(collect, mailbox.fetch(work, sender)) };
+    let (fetched, result) = timeout(HANG, both).await.expect("fetching hangs");
+    if let Err(error) = &result {
+        assert_presentable(error);
+    }
+    (fetched, result)
+}
+
+/// Whatever the server did, the words for administrators are short, without controls and without the password.
+pub(crate) fn assert_presentable(error: &MailError) {
+    let message = &error.message;
+    assert!(!domain::text::has_control(message), "controls: {message:?}");
+    assert!(message.chars().count() < 400, "long: {message}");
+    assert!(!message.contains(PASSWORD), "the password: {message}");
+}
+
+/// The error must be of this kind and stage.
+pub(crate) fn assert_error<T>(result: Result<T, MailError>, kind: ErrorKind, stage: Stage) -> MailError {
+    let Err(error) = result else { panic!("this should fail as {kind:?} in {stage:?}") };
+    assert_presentable(&error);
+    assert_eq!((error.kind, error.stage), (kind, stage), "{}", error.message);
+    error
+}
+
+/// Asks again and again until the answer is yes; gives up after a while.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + HANG;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what}: not within {HANG:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
