@@ -94,19 +94,28 @@ async fn command(wire: &mut Wire, command: &str) -> Result<Reply, MailError> {
 
 /// The lines up to the lonely dot, leading dots undone (RFC 1939 section 3), joined again by CRLF.
 async fn multi_line(wire: &mut Wire) -> Result<Vec<u8>, MailError> {
-    let mut text = Vec::new();
+    let text = long_text(wire).await?;
+    text.map_err(|_| protocol(wire.stage, "the server sent more than is taken"))
+}
+
+/// The same; of a text that is longer than is taken only the length, so that what comes after it can be read.
+async fn long_text(wire: &mut Wire) -> Result<Result<Vec<u8>, u64>, MailError> {
+    let (mut text, mut length) = (Vec::new(), 0);
     loop {
         let line = wire.body_line().await?;
         let line = match line.strip_prefix(b".") {
-            Some(b"") => return Ok(text),
+            Some(b"") => return Ok(if length > wire.size_limit { Err(length) } else { Ok(text) }),
             Some(rest) => rest,
             None => &line,
         };
+        length += line.len() as u64 + 2;
+        if length > wire.size_limit {
+            text = Vec::new();
+            wire.may_skip(length)?;
+            continue;
+        }
         text.extend_from_slice(line);
         text.extend_from_slice(b"\r\n");
-        if text.len() as u64 > wire.size_limit {
-            return Err(protocol(wire.stage, "the server sent more than it announced"));
-        }
     }
 }
 
@@ -285,6 +294,7 @@ impl Maildrop {
         if !reply.is_ok {
             return Ok(Err(said(&reply.text)));
         }
-        multi_line(&mut self.wire).await.map(Ok)
+        let text = long_text(&mut self.wire).await?;
+        Ok(text.map_err(|length| format!("it has {length} bytes, more than is taken and than the server listed")))
     }
 }

@@ -15,6 +15,8 @@ use crate::protocol;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// What is longer than is taken is passed over, so that what comes after it arrives; up to so many times the limit.
+const SKIPPED_AT_MOST: u64 = 16;
 /// The longest line. Servers exceed the standards' few hundred bytes; a search among many messages is long.
 const LINE_MAX: usize = 1024 * 1024;
 
@@ -103,6 +105,30 @@ impl Wire {
             let already = self.buffer.len() - self.taken;
             self.more().await?;
             searched = self.taken + already;
+        }
+    }
+
+    /// Refuses to pass over what would take for ever.
+    pub(crate) fn may_skip(&self, length: u64) -> Result<(), MailError> {
+        if length > self.size_limit.saturating_mul(SKIPPED_AT_MOST) {
+            return Err(protocol(self.stage, "the server sends far more than is taken"));
+        }
+        Ok(())
+    }
+
+    /// Passes over so many bytes, without keeping them.
+    pub(crate) async fn skip(&mut self, length: u64) -> Result<(), MailError> {
+        self.may_skip(length)?;
+        let mut left = length;
+        loop {
+            let have = (self.buffer.len() - self.taken) as u64;
+            let step = usize::try_from(have.min(left)).unwrap_or_default();
+            self.taken += step;
+            left -= step as u64;
+            if left == 0 {
+                return Ok(());
+            }
+            self.more().await?;
         }
     }
 

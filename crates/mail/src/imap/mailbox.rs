@@ -75,7 +75,7 @@ impl Inbox {
     async fn answer(
         &mut self,
         in_flight: &mut VecDeque<Flight>,
-        arrived: &mut HashMap<u32, Vec<u8>>,
+        arrived: &mut HashMap<u32, Body>,
     ) -> Result<(), MailError> {
         while in_flight.front().is_some_and(|it| it.reply.is_none()) {
             let is_ours = |tag: &str| in_flight.iter().any(|it| it.tag == tag && it.reply.is_none());
@@ -96,12 +96,28 @@ impl Inbox {
         Ok(())
     }
 
-    fn batch(&self, arrived: impl IntoIterator<Item = (u32, Vec<u8>)>) -> FetchedBatch {
-        let mut messages: Vec<_> = arrived.into_iter().collect();
-        messages.sort_unstable_by_key(|(uid, _)| *uid);
-        let messages = messages.into_iter().map(|(uid, raw)| (self.key(uid), raw)).collect();
-        FetchedBatch { messages, failed: Vec::new() }
+    fn batch(&self, arrived: impl IntoIterator<Item = (u32, Body)>) -> FetchedBatch {
+        let mut arrived: Vec<_> = arrived.into_iter().collect();
+        arrived.sort_unstable_by_key(|(uid, _)| *uid);
+        let mut batch = FetchedBatch::default();
+        for (uid, body) in arrived {
+            match body {
+                Body::Whole(raw) => batch.messages.push((self.key(uid), raw)),
+                Body::TooLong(length) => {
+                    let reason = format!("it has {length} bytes, more than is taken and than the server listed");
+                    batch.failed.push((self.key(uid), reason));
+                }
+            }
+        }
+        batch
     }
+}
+
+/// What came of a message.
+enum Body {
+    Whole(Vec<u8>),
+    /// So many bytes, which were passed over.
+    TooLong(u64),
 }
 
 /// A command for a batch that was sent, and its reply once that is there.
@@ -111,19 +127,24 @@ struct Flight {
     reply: Option<Response>,
 }
 
-fn take_body(response: Response, is_wanted: impl Fn(&u32) -> bool, arrived: &mut HashMap<u32, Vec<u8>>) {
+fn take_body(response: Response, is_wanted: impl Fn(&u32) -> bool, arrived: &mut HashMap<u32, Body>) {
     let Some(uid) = response.number_item("UID").and_then(|it| u32::try_from(it).ok()) else { return };
     if !is_wanted(&uid) {
         return;
     }
     let is_body = |name: &str| name.eq_ignore_ascii_case("BODY[]") || name.eq_ignore_ascii_case("RFC822");
-    if !matches!(response.item(is_body), Some(Token::Text(_))) {
-        return;
+    match response.item(is_body) {
+        Some(Token::Text(_)) => {}
+        Some(Token::TooLong(length)) => {
+            arrived.insert(uid, Body::TooLong(*length));
+            return;
+        }
+        _ => return,
     }
     // The body is the longest text of the response: move it out instead of copying it.
     let texts = response.tokens.into_iter().filter_map(|it| if let Token::Text(text) = it { Some(text) } else { None });
     if let Some(raw) = texts.max_by_key(Vec::len) {
-        arrived.insert(uid, raw);
+        arrived.insert(uid, Body::Whole(raw));
     }
 }
 

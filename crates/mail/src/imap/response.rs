@@ -18,6 +18,8 @@ pub(super) enum Token {
     Atom(String),
     /// A quoted string or a literal.
     Text(Vec<u8>),
+    /// A literal of so many bytes, more than is taken: it was passed over.
+    TooLong(u64),
     Open,
     Close,
 }
@@ -38,6 +40,11 @@ impl Response {
                 return Err(protocol(wire.stage, "the server's response is too complex"));
             }
             let Some((_, length)) = literal else { return Ok(response) };
+            if length > wire.size_limit {
+                wire.skip(length).await?;
+                response.tokens.push(Token::TooLong(length));
+                continue;
+            }
             let length = usize::try_from(length)
                 .map_err(|_| protocol(wire.stage, "the server announced a message of impossible size"))?;
             response.tokens.push(Token::Text(wire.block(length).await?));
@@ -157,6 +164,7 @@ impl Response {
             Token::Text(text) => String::from_utf8_lossy(text).into_owned(),
             Token::Open => "(".to_owned(),
             Token::Close => ")".to_owned(),
+            Token::TooLong(length) => format!("{{{length}}}"),
         });
         crate::said(words.take(60).collect::<Vec<_>>().join(" ").as_bytes())
     }

@@ -238,9 +238,27 @@ async fn what_was_not_asked_for_is_not_taken() {
     peer.end().await;
 }
 
+/// The list said five bytes. People saw a mailbox whose check ended at the same message again and again.
 #[tokio::test]
-async fn a_message_longer_than_is_taken_is_not_read() {
-    let answer = format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n", SIZE_LIMIT + 1);
+async fn a_message_longer_than_is_taken_is_passed_over_and_the_next_one_arrives() {
+    let long = "z".repeat(usize::try_from(SIZE_LIMIT).unwrap() + 1);
+    let answer = format!(
+        "* 1 FETCH (UID 1 BODY[] {{{}}}\r\n{long})\r\n* 2 FETCH (UID 2 BODY[] {{5}}\r\nwhole)\r\nP5 OK\r\n",
+        long.len()
+    );
+    let peer = Peer::start(selected().answer("UID FETCH 1:2", answer)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1), listed(2)]).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(listed(2).key, b"whole".to_vec())]);
+    assert_eq!(fetched.failed.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [listed(1).key]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn a_message_far_longer_than_is_taken_is_not_read() {
+    let answer = format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n", SIZE_LIMIT * 1_000);
     let peer = Peer::start(selected().expect("UID FETCH").send(answer).flood("z".repeat(65_536))).await;
     let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
     let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;

@@ -8,7 +8,7 @@ use service::ports::RemoteKey;
 use tokio::time::Instant;
 
 use crate::support::{
-    HANG, PASSWORD, assert_error, fetch, hasty, open, patient,
+    HANG, PASSWORD, SIZE_LIMIT, assert_error, fetch, hasty, open, patient,
     peer::{Peer, Script},
     visit,
 };
@@ -209,6 +209,23 @@ async fn a_cut_message_is_not_taken_and_a_refused_one_stops_nothing() {
     assert_error(result, ErrorKind::Protocol, Stage::Fetch);
     assert_eq!(fetched.messages, [(key("two"), b"whole\r\n".to_vec())]);
     assert_eq!(fetched.failed.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [key("one")]);
+}
+
+#[tokio::test]
+async fn a_message_longer_than_is_taken_is_passed_over_and_the_next_one_arrives() {
+    let long = format!("+OK\r\n{}.\r\n", "zzzzzzzz\r\n".repeat(usize::try_from(SIZE_LIMIT).unwrap() / 10 + 1));
+    let script = listing("1 5\r\n2 5\r\n", "1 one\r\n2 two\r\n")
+        .answer("RETR 1", long)
+        .answer("RETR 2", "+OK\r\nafter\r\n.\r\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(key("two"), b"after\r\n".to_vec())]);
+    assert_eq!(fetched.failed.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [key("one")]);
+    drop(mailbox);
+    peer.end().await;
 }
 
 #[tokio::test]
