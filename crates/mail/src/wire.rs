@@ -28,6 +28,8 @@ pub(crate) struct Wire {
     taken: usize,
     /// Whether the last line ended with a bare LF.
     is_bare: bool,
+    /// Bytes that the server may still send.
+    left: u64,
     step_timeout: Duration,
     pub(crate) size_limit: u64,
     /// What an error is reported under.
@@ -36,7 +38,16 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: Box<dyn Stream>, step_timeout: Duration, size_limit: u64) -> Self {
-        Self { stream, buffer: Vec::new(), taken: 0, is_bare: false, step_timeout, size_limit, stage: Stage::Greeting }
+        Self {
+            stream,
+            buffer: Vec::new(),
+            taken: 0,
+            is_bare: false,
+            left: u64::MAX,
+            step_timeout,
+            size_limit,
+            stage: Stage::Greeting,
+        }
     }
 
     /// The bare stream, to put TLS around it. What came before TLS must not be read as if it came inside it: anything left in
@@ -108,6 +119,11 @@ impl Wire {
         }
     }
 
+    /// From here on the server may send so many bytes; what is passed over does not count.
+    pub(crate) fn allow(&mut self, bytes: u64) {
+        self.left = bytes;
+    }
+
     /// Refuses to pass over what would take for ever.
     pub(crate) fn may_skip(&self, length: u64) -> Result<(), MailError> {
         if length > self.size_limit.saturating_mul(SKIPPED_AT_MOST) {
@@ -119,6 +135,7 @@ impl Wire {
     /// Passes over so many bytes, without keeping them.
     pub(crate) async fn skip(&mut self, length: u64) -> Result<(), MailError> {
         self.may_skip(length)?;
+        self.left = self.left.saturating_add(length);
         let mut left = length;
         loop {
             let have = (self.buffer.len() - self.taken) as u64;
@@ -151,6 +168,9 @@ impl Wire {
     }
 
     async fn more(&mut self) -> Result<(), MailError> {
+        if self.left == 0 {
+            return Err(protocol(self.stage, "the server sends more than was asked for"));
+        }
         self.buffer.drain(..self.taken);
         self.taken = 0;
         let filled = self.buffer.len();
@@ -159,7 +179,10 @@ impl Wire {
         self.buffer.truncate(filled + read.as_ref().map_or(0, |it| *it.as_ref().unwrap_or(&0)));
         match read {
             Ok(Ok(0)) => Err(self.broken("the server closed the connection")),
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(n)) => {
+                self.left = self.left.saturating_sub(n as u64);
+                Ok(())
+            }
             Ok(Err(error)) => Err(self.broken(&error.to_string())),
             Err(_) => Err(self.silent()),
         }

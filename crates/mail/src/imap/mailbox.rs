@@ -177,6 +177,7 @@ impl Mailbox for Inbox {
     async fn fetch(&mut self, work: Vec<Listed>, sink: mpsc::Sender<FetchedBatch>) -> Result<(), MailError> {
         self.session.wire.stage = Stage::Fetch;
         let mut batches = into_batches(&work);
+        let sizes: HashMap<u32, u64> = work.iter().filter_map(|it| Some((uid_of(&it.key)?, it.size))).collect();
         let mut in_flight: VecDeque<Flight> = VecDeque::new();
         let mut arrived = HashMap::new();
         loop {
@@ -186,6 +187,10 @@ impl Mailbox for Inbox {
                 let tag = self.ask(&wanted).await?;
                 in_flight.push_back(Flight { tag, wanted, reply: None });
             }
+            // Twice what was listed and one message more: sizes may be wrong, but nobody fills the memory with small ones.
+            let listed: u64 = in_flight.iter().flat_map(|it| &it.wanted).filter_map(|it| sizes.get(it)).sum();
+            let wire = &mut self.session.wire;
+            wire.allow(listed.saturating_mul(2).saturating_add(wire.size_limit).saturating_add(BATCH_BYTES));
             if let Err(error) = self.answer(&mut in_flight, &mut arrived).await {
                 // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
                 _ = sink.send(self.batch(arrived)).await;
@@ -268,6 +273,10 @@ impl Inbox {
         );
         Err(protocol(Stage::Delete, message)).map_err(|it| MailError { kind: ErrorKind::Mailbox, ..it })
     }
+}
+
+fn uid_of(key: &RemoteKey) -> Option<u32> {
+    if let RemoteKey::Uid { uid, .. } = key { Some(*uid) } else { None }
 }
 
 /// Cuts the work into batches by bytes and number, in its order.

@@ -16,6 +16,9 @@ use service::ports::{MailError, Mailbox, Visit};
 
 use crate::{protocol, stages::Stages, wire::Wire};
 
+/// The most that a reply takes, bytes: the list of a million messages is shorter.
+const REPLY_MAX: u64 = 64 * 1024 * 1024;
+
 /// A session before a mailbox is selected.
 struct Session {
     wire: Wire,
@@ -73,6 +76,7 @@ pub(crate) async fn open(
 async fn greet(mut wire: Wire, stages: &Stages, is_secure: bool) -> Result<Session, MailError> {
     let greeting = async {
         wire.stage = Stage::Greeting;
+        wire.allow(REPLY_MAX);
         let response = Response::read(&mut wire).await?;
         if response.tag() != "*" || !(response.is(1, "OK") || response.is(1, "PREAUTH")) {
             let message = format!("this is no greeting of an IMAP server; {}", response.words());
@@ -107,6 +111,7 @@ impl Session {
         untagged: impl FnMut(Response) -> Result<(), MailError> + Send,
     ) -> Result<Response, MailError> {
         let tag = self.tag();
+        self.wire.allow(REPLY_MAX);
         self.wire.send(format!("{tag} {command}\r\n").as_bytes()).await?;
         self.reply(&tag, untagged).await
     }

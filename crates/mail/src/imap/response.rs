@@ -31,8 +31,14 @@ impl Response {
     /// Reads one response, literals and all.
     pub(super) async fn read(wire: &mut Wire) -> Result<Self, MailError> {
         let mut response = Self::default();
+        let mut is_after_literal = false;
         loop {
             let line = wire.line().await?;
+            // Else the length was wrong, and what was taken is not the whole text.
+            if is_after_literal && !matches!(line.first(), None | Some(b' ' | b')' | b']')) {
+                return Err(protocol(wire.stage, "a text of the server goes on after its end"));
+            }
+            is_after_literal = true;
             let literal = literal_length(&line);
             let text = literal.map_or(line.as_slice(), |(start, _)| &line[..start]);
             response.lex(text);

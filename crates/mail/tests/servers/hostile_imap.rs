@@ -270,6 +270,46 @@ async fn a_message_far_longer_than_is_taken_is_not_read() {
 }
 
 #[tokio::test]
+async fn an_endless_answer_is_not_read_to_its_end() {
+    let most = 80 * 1024 * 1024;
+    let literal = format!("{{65536}}\r\n{} ", "x".repeat(65_536));
+    let peer = Peer::start(greeted().answer("P1 CAPABILITY", "* X ").flood(literal)).await;
+    let result = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Authenticate);
+    assert!(peer.end().await.n_sent < most);
+    let peer = Peer::start(selected().expect("UID FETCH").flood("* 1 FETCH (UID 1)\r\n".repeat(1_000))).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.list().await, ErrorKind::Protocol, Stage::List);
+    drop(mailbox);
+    assert!(peer.end().await.n_sent < most);
+}
+
+/// Small by the list, endless when they come: the batch is given up, not the memory.
+#[tokio::test]
+async fn messages_far_larger_than_listed_are_not_hoarded() {
+    let one = |uid: u32| format!("* 1 FETCH (UID {uid} BODY[] {{1000000}}\r\n{})\r\n", "x".repeat(1_000_000));
+    let flood = [one(1), one(2), one(3)].concat();
+    let peer = Peer::start(selected().expect("UID FETCH").flood(flood)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (_, result) = fetch(&mut *mailbox, vec![listed(1), listed(2), listed(3)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    drop(mailbox);
+    assert!(peer.end().await.n_sent < 16 * SIZE_LIMIT);
+}
+
+/// What was taken would be less than the message, and look complete.
+#[tokio::test]
+async fn a_literal_that_goes_on_after_its_end_is_no_message() {
+    let peer = Peer::start(selected().answer("UID FETCH", "* 1 FETCH (UID 1 BODY[] {3}\r\nabcdef)\r\nP5 OK\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
 async fn others_deletions_are_never_made_final() {
     let without = Script::default()
         .send("* OK ready\r\n")
