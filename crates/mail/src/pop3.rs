@@ -80,8 +80,8 @@ async fn reply(wire: &mut Wire) -> Result<Reply, MailError> {
     let (is_ok, text) = match (line.strip_prefix(b"+OK"), line.strip_prefix(b"-ERR")) {
         (Some(text), _) => (true, text),
         (_, Some(text)) => (false, text),
-        // A challenge of an AUTH exchange.
-        _ if line.first() == Some(&b'+') => (true, &line[1..]),
+        // A challenge of an AUTH exchange (RFC 5034 section 4).
+        _ if line == b"+" || line.starts_with(b"+ ") => (true, &line[1..]),
         _ => return Err(protocol(wire.stage, format!("this is no answer of a POP3 server; {}", said(&line)))),
     };
     Ok(Reply { is_ok, text: text.trim_ascii().to_vec() })

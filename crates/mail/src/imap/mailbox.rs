@@ -70,30 +70,25 @@ impl Inbox {
         Ok(tag)
     }
 
-    /// Reads until the first command in flight has its reply. A server may work on several commands at once (RFC 9051 section
-    /// 5.5), so what it sends meanwhile may belong to any of them, and replies may come in any order.
+    /// Reads to the reply to any command in flight, and takes that out. A server may work on several commands at once (RFC 9051
+    /// section 5.5), so what it sends meanwhile may belong to any of them, and replies may come in any order.
     async fn answer(
         &mut self,
-        in_flight: &mut VecDeque<Flight>,
+        in_flight: &mut Vec<Flight>,
         arrived: &mut HashMap<u32, Body>,
-    ) -> Result<(), MailError> {
-        while in_flight.front().is_some_and(|it| it.reply.is_none()) {
-            let is_ours = |tag: &str| in_flight.iter().any(|it| it.tag == tag && it.reply.is_none());
-            let is_wanted = |uid: &u32| in_flight.iter().any(|it| it.wanted.contains(uid));
-            let reply = self
-                .session
-                .next_reply(is_ours, |response| {
-                    if response.is(2, "FETCH") {
-                        take_body(response, is_wanted, arrived);
-                    }
-                    Ok(())
-                })
-                .await?;
-            if let Some(flight) = in_flight.iter_mut().find(|it| it.tag == reply.tag()) {
-                flight.reply = Some(reply);
+    ) -> Result<(Flight, Response), MailError> {
+        let is_ours = |tag: &str| in_flight.iter().any(|it| it.tag == tag);
+        let is_wanted = |uid: &u32| in_flight.iter().any(|it| it.wanted.contains(uid));
+        let take = |response: Response| {
+            if response.is(2, "FETCH") {
+                take_body(response, is_wanted, arrived);
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let reply = self.session.next_reply(is_ours, take).await?;
+        let at = in_flight.iter().position(|it| it.tag == reply.tag());
+        let at = at.ok_or_else(|| protocol(Stage::Fetch, "the server waits for more than there is to send"))?;
+        Ok((in_flight.remove(at), reply))
     }
 
     fn batch(&self, arrived: impl IntoIterator<Item = (u32, Body)>) -> FetchedBatch {
@@ -120,11 +115,10 @@ enum Body {
     TooLong(u64),
 }
 
-/// A command for a batch that was sent, and its reply once that is there.
+/// A command for a batch that was sent.
 struct Flight {
     tag: String,
     wanted: Vec<u32>,
-    reply: Option<Response>,
 }
 
 fn take_body(response: Response, is_wanted: impl Fn(&u32) -> bool, arrived: &mut HashMap<u32, Body>) {
@@ -133,18 +127,10 @@ fn take_body(response: Response, is_wanted: impl Fn(&u32) -> bool, arrived: &mut
         return;
     }
     let is_body = |name: &str| name.eq_ignore_ascii_case("BODY[]") || name.eq_ignore_ascii_case("RFC822");
-    match response.item(is_body) {
-        Some(Token::Text(_)) => {}
-        Some(Token::TooLong(length)) => {
-            arrived.insert(uid, Body::TooLong(*length));
-            return;
-        }
-        _ => return,
-    }
-    // The body is the longest text of the response: move it out instead of copying it.
-    let texts = response.tokens.into_iter().filter_map(|it| if let Token::Text(text) = it { Some(text) } else { None });
-    if let Some(raw) = texts.max_by_key(Vec::len) {
-        arrived.insert(uid, Body::Whole(raw));
+    match response.into_item(is_body) {
+        Some(Token::Text(raw)) => _ = arrived.insert(uid, Body::Whole(raw)),
+        Some(Token::TooLong(length)) => _ = arrived.insert(uid, Body::TooLong(length)),
+        _ => {}
     }
 }
 
@@ -178,25 +164,30 @@ impl Mailbox for Inbox {
         self.session.wire.stage = Stage::Fetch;
         let mut batches = into_batches(&work);
         let sizes: HashMap<u32, u64> = work.iter().filter_map(|it| Some((uid_of(&it.key)?, it.size))).collect();
-        let mut in_flight: VecDeque<Flight> = VecDeque::new();
+        let mut in_flight: Vec<Flight> = Vec::new();
         let mut arrived = HashMap::new();
         loop {
             while in_flight.len() < IN_FLIGHT
                 && let Some(wanted) = batches.pop_front()
             {
                 let tag = self.ask(&wanted).await?;
-                in_flight.push_back(Flight { tag, wanted, reply: None });
+                in_flight.push(Flight { tag, wanted });
+            }
+            if in_flight.is_empty() {
+                return Ok(());
             }
             // Twice what was listed and one message more: sizes may be wrong, but nobody fills the memory with small ones.
             let listed: u64 = in_flight.iter().flat_map(|it| &it.wanted).filter_map(|it| sizes.get(it)).sum();
             let wire = &mut self.session.wire;
             wire.allow(listed.saturating_mul(2).saturating_add(wire.size_limit).saturating_add(BATCH_BYTES));
-            if let Err(error) = self.answer(&mut in_flight, &mut arrived).await {
-                // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
-                _ = sink.send(self.batch(arrived)).await;
-                return Err(error);
-            }
-            let Some(Flight { wanted, reply, .. }) = in_flight.pop_front() else { return Ok(()) };
+            let (Flight { wanted, .. }, reply) = match self.answer(&mut in_flight, &mut arrived).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    // Complete messages count even though the rest is lost; nobody listening any more changes nothing.
+                    _ = sink.send(self.batch(arrived)).await;
+                    return Err(error);
+                }
+            };
             let missing: Vec<u32> = wanted.iter().copied().filter(|it| !arrived.contains_key(it)).collect();
             let came = wanted.iter().filter_map(|it| arrived.remove_entry(it)).collect::<Vec<_>>();
             let mut batch = self.batch(came);
@@ -205,7 +196,7 @@ impl Mailbox for Inbox {
                 batches.extend(missing.into_iter().map(|it| vec![it]));
             } else if let Some(uid) = missing.first() {
                 let gone = "the server did not send it; it may have been removed meanwhile".to_owned();
-                let reason = reply.filter(|it| !it.is(1, "OK")).map_or(gone, |it| it.words());
+                let reason = if reply.is(1, "OK") { gone } else { reply.words() };
                 batch.failed.push((self.key(*uid), reason));
             }
             if sink.send(batch).await.is_err() {
@@ -360,7 +351,7 @@ mod tests {
             assert!(batch.failed.is_empty(), "{:?}", batch.failed);
             found.extend(batch.messages.into_iter().map(|it| String::from_utf8(it.1).unwrap()));
         }
-        assert_eq!(found, ["one", "two", "three"]);
+        assert_eq!(found, ["three", "one", "two"]);
         assert_eq!(server.await.unwrap(), "P1 UID FETCH 1:2 (UID BODY.PEEK[])\r\nP2 UID FETCH 3 (UID BODY.PEEK[])\r\n");
     }
 

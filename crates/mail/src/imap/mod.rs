@@ -122,10 +122,20 @@ impl Session {
         tag: &str,
         untagged: impl FnMut(Response) -> Result<(), MailError> + Send,
     ) -> Result<Response, MailError> {
-        self.next_reply(|it| it == tag, untagged).await
+        let reply = self.next_reply(|it| it == tag, untagged).await?;
+        if reply.tag() == "+" {
+            return Err(protocol(self.wire.stage, "the server waits for more than there is to send"));
+        }
+        Ok(reply)
     }
 
-    /// Reads to the next reply with one of our tags. Another tag is a server that lost count; `BYE` is its end.
+    /// Waits for the server's wish that the command goes on; its reply, if that ends the command instead.
+    async fn refusal(&mut self, tag: &str) -> Result<Option<Response>, MailError> {
+        let reply = self.next_reply(|it| it == tag, |_| Ok(())).await?;
+        Ok(Some(reply).filter(|it| it.tag() != "+"))
+    }
+
+    /// Reads to the next reply with one of our tags, or to `+`. Another tag is a server that lost count; `BYE` is its end.
     async fn next_reply(
         &mut self,
         is_ours: impl Fn(&str) -> bool + Send,
@@ -187,12 +197,11 @@ impl Session {
                 self.reply(&tag, |_| Ok(())).await?
             } else {
                 self.wire.send(format!("{tag} AUTHENTICATE PLAIN\r\n").as_bytes()).await?;
-                let go_on = self.reply(&tag, |_| Ok(())).await?;
-                if go_on.tag() == "+" {
+                if let Some(refusal) = self.refusal(&tag).await? {
+                    refusal
+                } else {
                     self.wire.send(format!("{initial}\r\n").as_bytes()).await?;
                     self.reply(&tag, |_| Ok(())).await?
-                } else {
-                    go_on
                 }
             };
             return judge(&reply).map(|()| "AUTHENTICATE PLAIN");
@@ -209,14 +218,12 @@ impl Session {
     async fn login(&mut self, name: &str, password: &str) -> Result<Response, MailError> {
         let tag = self.tag();
         self.wire.send(format!("{tag} LOGIN {{{}}}\r\n", name.len()).as_bytes()).await?;
-        let reply = self.reply(&tag, |_| Ok(())).await?;
-        if reply.tag() != "+" {
-            return Ok(reply);
+        if let Some(refusal) = self.refusal(&tag).await? {
+            return Ok(refusal);
         }
         self.wire.send(format!("{name} {{{}}}\r\n", password.len()).as_bytes()).await?;
-        let reply = self.reply(&tag, |_| Ok(())).await?;
-        if reply.tag() != "+" {
-            return Ok(reply);
+        if let Some(refusal) = self.refusal(&tag).await? {
+            return Ok(refusal);
         }
         self.wire.send(format!("{password}\r\n").as_bytes()).await?;
         self.reply(&tag, |_| Ok(())).await

@@ -136,13 +136,22 @@ impl Response {
 
     /// The value after an item's name at the first level of `* n FETCH (…)`.
     pub(super) fn item(&self, is_name: impl Fn(&str) -> bool) -> Option<&Token> {
+        self.tokens.get(self.place(is_name)?)
+    }
+
+    /// The same, moved out.
+    pub(super) fn into_item(mut self, is_name: impl Fn(&str) -> bool) -> Option<Token> {
+        let at = self.place(is_name).filter(|it| *it < self.tokens.len())?;
+        Some(self.tokens.swap_remove(at))
+    }
+
+    fn place(&self, is_name: impl Fn(&str) -> bool) -> Option<usize> {
         let mut depth = 0;
-        let mut tokens = self.tokens.iter().skip(3);
-        while let Some(token) = tokens.next() {
+        for (at, token) in self.tokens.iter().enumerate().skip(3) {
             match token {
                 Token::Open => depth += 1,
                 Token::Close => depth -= 1,
-                Token::Atom(name) if depth == 1 && is_name(name) => return tokens.next(),
+                Token::Atom(name) if depth == 1 && is_name(name) => return Some(at + 1),
                 _ => {}
             }
         }

@@ -16,7 +16,8 @@ pub(crate) struct Program {
 impl Program {
     /// The Debian package is named where the program is missing.
     pub(crate) fn start(name: &'static str, package: &str, arguments: &[&str]) -> Self {
-        let started = Command::new(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let started =
+            Command::new(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child =
             started.unwrap_or_else(|it| panic!("{name} does not start ({it}): install the Debian package {package}"));
         Self { name, child }
