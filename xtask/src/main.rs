@@ -44,7 +44,8 @@ fn run(arguments: &[String]) -> Result<()> {
 fn serve(arguments: &[String]) -> Result<()> {
     build()?;
     let extra = arguments.iter().skip_while(|it| *it == "--");
-    command("target/release/posthorn").args(["serve", "--data", "data"]).args(extra).run()
+    // Its own default is `./data`.
+    command("target/release/posthorn").arg("serve").args(extra).run()
 }
 
 /// `target/release/posthorn`: one file with the browser bundle inside.
