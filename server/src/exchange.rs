@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
 use domain::{
-    account::{AccountDraft, AccountForm, AccountQuery},
+    account::{AccountDraft, AccountFilter, AccountForm, AccountQuery, AccountSort},
     actor::Actor,
     connector::{ConnectorDraft, ConnectorForm},
     credential::CredentialForm,
-    page::{PAGE_SIZE_MAX, PageRequest},
+    page::PAGE_SIZE_MAX,
     problem::{Problem, Rule},
     text::fold,
 };
@@ -72,7 +72,7 @@ pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document,
         let names = [("credential", of), ("network_connector", via)];
         accounts.push(with(record(&AccountOut::from(account)), names));
     }
-    service.accounts().begin_export(actor, &AccountQuery::default(), "JSON").await?;
+    service.accounts().export(actor, &AccountQuery::default(), "JSON").await?;
     Ok(Document { posthorn: VERSION, connectors, credentials, accounts })
 }
 
@@ -271,17 +271,13 @@ impl Here {
         for it in &choices.credentials {
             here.credentials.add(&it.name, it.id);
         }
-        let mut request = PageRequest::new(1, PAGE_SIZE_MAX);
-        loop {
-            let rows =
-                service.accounts().scan(actor, &AccountQuery::default(), request.offset(), request.limit()).await?;
-            for it in &rows {
+        let accounts = service.accounts();
+        let ids = accounts.matching(actor, &AccountFilter::default(), AccountSort::default()).await?;
+        for part in ids.chunks(PAGE_SIZE_MAX as usize) {
+            for it in &accounts.rows(actor, part).await? {
                 here.accounts.add(&it.name, it.id.0);
             }
-            if rows.len() < PAGE_SIZE_MAX as usize {
-                return Ok(here);
-            }
-            request.page += 1;
         }
+        Ok(here)
     }
 }

@@ -41,14 +41,6 @@ impl Printed<'_> {
         )
     }
 
-    pub fn rows(&self, rows: &[AccountRow]) -> String {
-        let line = |row: &AccountRow| {
-            let cells = super::cells(row, self.locale).map(|it| format!("<td>{}</td>", escape(&it)));
-            format!("<tr>{}</tr>", cells.concat())
-        };
-        rows.iter().map(line).collect::<Vec<_>>().concat()
-    }
-
     /// Everything after the rows; the dialog opens once they are all there.
     pub fn tail(&self) -> String {
         format!(
@@ -56,6 +48,15 @@ impl Printed<'_> {
             escape(self.nonce)
         )
     }
+}
+
+/// Rows; call it as often as rows come.
+pub fn rows(locale: Locale, rows: &[AccountRow]) -> String {
+    let line = |row: &AccountRow| {
+        let cells = super::cells(row, locale).map(|it| format!("<td>{}</td>", escape(&it)));
+        format!("<tr>{}</tr>", cells.concat())
+    };
+    rows.iter().map(line).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -1,9 +1,12 @@
 //! The use cases of accounts: list, load, save under the rule of grants, remove, restore.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use domain::{
-    account::{Account, AccountChoices, AccountDraft, AccountForm, AccountQuery, AccountRow, MessageCounts},
+    account::{
+        Account, AccountChoices, AccountDraft, AccountFilter, AccountForm, AccountQuery, AccountRow, AccountSort,
+        MessageCounts,
+    },
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
     ids::AccountId,
@@ -45,29 +48,35 @@ impl Accounts<'_> {
     /// Whether there is any account at all, so that an empty report can say what to do first.
     pub async fn any(&self, actor: &Actor) -> Result<bool, Error> {
         need(actor, Permission::List)?;
-        Ok(self.0.store.count_accounts(&domain::account::AccountFilter::default()).await? > 0)
+        Ok(self.0.store.count_accounts(&AccountFilter::default()).await? > 0)
     }
 
-    /// Notes that the whole report leaves the house, as a print or as a file.
-    pub async fn begin_export(&self, actor: &Actor, query: &AccountQuery, format: &str) -> Result<u64, Error> {
-        need(actor, Permission::List)?;
-        let count = self.0.store.count_accounts(&query.filter).await?;
-        let subject = format!("accounts, {format}, {count} rows, {}", query.to_query_string());
-        let entry = entry(actor, self.0.clock.now(), AuditAction::ReportExported, subject);
-        self.0.store.add_audit(&[entry]).await?;
-        Ok(count)
-    }
-
-    /// A part of the whole report, for print and export.
-    pub async fn scan(
+    /// Every account that matches at this moment, in the order wanted.
+    pub async fn matching(
         &self,
         actor: &Actor,
-        query: &AccountQuery,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<AccountRow>, Error> {
+        filter: &AccountFilter,
+        sort: AccountSort,
+    ) -> Result<Vec<AccountId>, Error> {
         need(actor, Permission::List)?;
-        Ok(self.0.store.scan_accounts(query, offset, limit).await?)
+        Ok(self.0.store.matching_accounts(filter, sort).await?)
+    }
+
+    /// The same, and notes that they leave the house, as a print or as a file.
+    pub async fn export(&self, actor: &Actor, query: &AccountQuery, format: &str) -> Result<Vec<AccountId>, Error> {
+        let ids = self.matching(actor, &query.filter, query.sort).await?;
+        let subject = format!("accounts, {format}, {} rows, {}", ids.len(), query.to_query_string());
+        let entry = entry(actor, self.0.clock.now(), AuditAction::ReportExported, subject);
+        self.0.store.add_audit(&[entry]).await?;
+        Ok(ids)
+    }
+
+    /// The rows of these accounts in their order, without those that were deleted meanwhile.
+    pub async fn rows(&self, actor: &Actor, ids: &[AccountId]) -> Result<Vec<AccountRow>, Error> {
+        need(actor, Permission::List)?;
+        let rows = self.0.store.account_rows(ids).await?;
+        let mut rows: HashMap<_, _> = rows.into_iter().map(|it| (it.id, it)).collect();
+        Ok(ids.iter().filter_map(|it| rows.remove(it)).collect())
     }
 
     pub async fn load(&self, actor: &Actor, id: AccountId) -> Result<Account, Error> {

@@ -26,22 +26,35 @@ impl AccountStore for PostgresStore {
         let total = self.count_accounts(&query.filter).await?;
         let walk = query.page.walk(total);
         let sort = if walk.is_backward { query.sort.reversed() } else { query.sort };
-        let mut rows = self.scan_accounts(&AccountQuery { sort, ..query.clone() }, walk.offset, walk.limit).await?;
+        let mut rows = self.listing(&AccountQuery { sort, ..query.clone() }, walk.offset, walk.limit).await?;
         if walk.is_backward {
             rows.reverse();
         }
         Ok(Page::new(rows, total, query.page))
     }
 
-    async fn scan_accounts(
-        &self,
-        query: &AccountQuery,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<AccountRow>, StoreError> {
-        let mut builder = QueryBuilder::<Db>::default();
-        push_listing(&mut builder, query, offset, limit);
-        let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+    async fn matching_accounts(&self, filter: &AccountFilter, sort: AccountSort) -> Result<Vec<AccountId>, StoreError> {
+        let mut builder = QueryBuilder::<Db>::new("SELECT id FROM accounts");
+        push_filter(&mut builder, filter);
+        push_sort(&mut builder, sort);
+        let ids: Vec<i64> = builder.build_query_scalar().fetch_all(self.reader()).await.map_err(backend)?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
+    async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError> {
+        let wanted: Vec<i64> = ids.iter().map(|it| it.0).collect();
+        let records = sqlx::query_as!(
+            AccountRecord,
+            "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
+                 secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+             FROM accounts
+             WHERE deleted_at IS NULL AND id = ANY($1)",
+            &wanted
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
         records.into_iter().map(AccountRecord::into_row).collect()
     }
 
@@ -326,6 +339,16 @@ impl AccountStore for PostgresStore {
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(wanted.rows_affected())
+    }
+}
+
+impl PostgresStore {
+    /// A part of the report, without its total.
+    async fn listing(&self, query: &AccountQuery, offset: i64, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
+        let mut builder = QueryBuilder::<Db>::default();
+        push_listing(&mut builder, query, offset, limit);
+        let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+        records.into_iter().map(AccountRecord::into_row).collect()
     }
 }
 

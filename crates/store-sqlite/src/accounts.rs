@@ -11,8 +11,9 @@ use domain::{
     text::fold,
     time::Timestamp,
 };
+use serde::de::DeserializeOwned;
 use service::ports::{AccountStore, Purged, StoreError};
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, Row as _};
 
 use crate::{
     Db, SqliteStore, Tx, audit,
@@ -26,23 +27,37 @@ impl AccountStore for SqliteStore {
         let total = self.count_accounts(&query.filter).await?;
         let walk = query.page.walk(total);
         let sort = if walk.is_backward { query.sort.reversed() } else { query.sort };
-        let mut rows = self.scan_accounts(&AccountQuery { sort, ..query.clone() }, walk.offset, walk.limit).await?;
+        let mut rows = self.listing(&AccountQuery { sort, ..query.clone() }, walk.offset, walk.limit).await?;
         if walk.is_backward {
             rows.reverse();
         }
         Ok(Page::new(rows, total, query.page))
     }
 
-    async fn scan_accounts(
-        &self,
-        query: &AccountQuery,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<AccountRow>, StoreError> {
-        let mut builder = QueryBuilder::<Db>::default();
-        push_listing(&mut builder, query, offset, limit);
-        let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
-        records.into_iter().map(AccountRecord::into_row).collect()
+    async fn matching_accounts(&self, filter: &AccountFilter, sort: AccountSort) -> Result<Vec<AccountId>, StoreError> {
+        let mut builder = QueryBuilder::<Db>::new("SELECT json_group_array(id) FROM (SELECT id FROM accounts");
+        push_filter(&mut builder, filter, "+");
+        push_sort(&mut builder, sort);
+        builder.push(")");
+        let row = builder.build().fetch_one(self.scanner()).await.map_err(backend)?;
+        unpack(row.try_get(0).map_err(backend)?)
+    }
+
+    async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError> {
+        let wanted = serde_json::to_string(ids).map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let packed = sqlx::query_scalar!(
+            r#"SELECT json_group_array(json_array(id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol,
+                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
+                 deleted_at, last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures,
+                 is_stopped)) AS "packed!: String"
+             FROM accounts
+             WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
+            wanted
+        )
+        .fetch_one(self.scanner())
+        .await
+        .map_err(backend)?;
+        unpack::<AccountRecord>(&packed)?.into_iter().map(AccountRecord::into_row).collect()
     }
 
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError> {
@@ -326,6 +341,21 @@ impl AccountStore for SqliteStore {
         tx.commit().await.map_err(backend)?;
         Ok(wanted.rows_affected())
     }
+}
+
+impl SqliteStore {
+    /// A part of the report, without its total.
+    async fn listing(&self, query: &AccountQuery, offset: i64, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
+        let mut builder = QueryBuilder::<Db>::default();
+        push_listing(&mut builder, query, offset, limit);
+        let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
+        records.into_iter().map(AccountRecord::into_row).collect()
+    }
+}
+
+/// What SQLite packed into one JSON array. Row by row, each would cost a switch to the thread that holds the connection.
+fn unpack<T: DeserializeOwned>(packed: &str) -> Result<Vec<T>, StoreError> {
+    serde_json::from_str(packed).map_err(|it| StoreError::Backend(Box::new(it)))
 }
 
 /// One page in one order. It cannot be one checked statement: the order is part of the text. What is pushed comes from the

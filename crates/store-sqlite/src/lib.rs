@@ -38,6 +38,8 @@ pub struct SqliteStore {
     /// One connection: writers queue here instead of meeting in the file.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// For whoever reads a table from end to end: a large cache each would only grow with the table.
+    scanners: SqlitePool,
 }
 
 impl SqliteStore {
@@ -54,19 +56,26 @@ impl SqliteStore {
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(backend)?;
         let migrated = sqlx::migrate!("./migrations").run(&writer).await;
         migrated.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let scanners =
+            SqlitePoolOptions::new().max_connections(2).connect_with(options.clone()).await.map_err(backend)?;
         let options = options.pragma("cache_size", format!("-{READER_CACHE_KIB}"));
         let readers = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.map_err(backend)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, scanners })
     }
 
     /// Ends every connection, after the work under way.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.scanners.close().await;
         self.writer.close().await;
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(backend)
+    }
+
+    pub(crate) fn scanner(&self) -> &SqlitePool {
+        &self.scanners
     }
 
     pub(crate) fn reader(&self) -> &SqlitePool {

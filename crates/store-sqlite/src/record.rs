@@ -7,25 +7,31 @@ use domain::{
     text::like_anywhere,
     time::Timestamp,
 };
+use serde::{Deserialize, Deserializer};
 use service::ports::StoreError;
 use sqlx::FromRow;
 
-/// A row of `accounts`.
-#[derive(FromRow)]
+/// A row of `accounts`, also as an array of its columns in this order.
+#[derive(Deserialize, FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "the columns are what they are")]
 pub(crate) struct AccountRecord {
     pub(crate) id: i64,
     pub(crate) version: i64,
     pub(crate) name: String,
+    #[serde(deserialize_with = "flag")]
     pub(crate) keep_copy: bool,
+    #[serde(deserialize_with = "flag")]
     pub(crate) automatic_check: bool,
     pub(crate) interval_s: i64,
+    #[serde(deserialize_with = "flag")]
     pub(crate) enabled: bool,
     pub(crate) protocol: String,
     pub(crate) address: String,
     pub(crate) port: i64,
+    #[serde(deserialize_with = "flag")]
     pub(crate) secure_connection: bool,
     pub(crate) connection_type: String,
+    #[serde(deserialize_with = "flag")]
     pub(crate) skip_certificate: bool,
     pub(crate) connector_id: Option<i64>,
     pub(crate) credential_id: i64,
@@ -36,7 +42,13 @@ pub(crate) struct AccountRecord {
     pub(crate) failure_message: Option<String>,
     pub(crate) failure_since: Option<i64>,
     pub(crate) n_failures: i64,
+    #[serde(deserialize_with = "flag")]
     pub(crate) is_stopped: bool,
+}
+
+/// Truth as SQLite keeps it.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    u8::deserialize(deserializer).map(|it| it != 0)
 }
 
 impl AccountRecord {

@@ -1,5 +1,7 @@
 //! What a browser downloads, prints, or frames: the report as CSV and on paper, mails and their parts.
 
+use std::sync::Arc;
+
 use app::context::{CurrentActor, preferences_of};
 use axum::{
     Extension,
@@ -25,7 +27,7 @@ use super::{
 };
 
 /// Rows that are read at once.
-const ROWS_AT_ONCE: i64 = 1_000;
+const ROWS_AT_ONCE: usize = 2_000;
 
 /// A mail's HTML may show what is in it, and nothing else.
 const MAIL_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
@@ -46,15 +48,20 @@ fn actor_of(extension: CurrentActor) -> Result<Actor, Response> {
     extension.0.ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
 }
 
-/// Chunks of rows until none are left.
-fn chunks(web: Web, actor: Actor, query: AccountQuery) -> impl stream::Stream<Item = Result<Vec<AccountRow>, Error>> {
-    stream::try_unfold((web, actor, query, 0), |(web, actor, query, offset)| async move {
-        let rows = web.service.accounts().scan(&actor, &query, offset, ROWS_AT_ONCE).await?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((rows, (web, actor, query, offset + ROWS_AT_ONCE))))
-    })
+/// The rows of these accounts, part by part; the next part is read while one is written.
+fn parts(web: Web, actor: Actor, ids: Vec<AccountId>) -> impl stream::Stream<Item = Result<Vec<AccountRow>, Error>> {
+    let source = Arc::new((web, actor, ids));
+    let begins = (0..source.2.len()).step_by(ROWS_AT_ONCE);
+    stream::iter(begins)
+        .map(move |begin| {
+            let source = Arc::clone(&source);
+            async move {
+                let (web, actor, ids) = &*source;
+                let end = ids.len().min(begin + ROWS_AT_ONCE);
+                web.service.accounts().rows(actor, &ids[begin..end]).await
+            }
+        })
+        .buffered(2)
 }
 
 /// All matching rows as CSV.
@@ -69,13 +76,14 @@ pub(super) async fn csv(
         Err(response) => return response,
     };
     let query = query_of(raw.as_deref());
-    if let Err(error) = web.service.accounts().begin_export(&actor, &query, "CSV").await {
-        return refusal(&error);
-    }
+    let ids = match web.service.accounts().export(&actor, &query, "CSV").await {
+        Ok(ids) => ids,
+        Err(error) => return refusal(&error),
+    };
     let (locale, _) = preferences_of(&headers);
     let name = format!("imap-pop3-accounts_{}.csv", web.service.now().to_file_stamp());
     let head = stream::once(async move { Ok(report::csv::head(locale)) });
-    let rows = chunks(web, actor, query).map(move |it| it.map(|rows| report::csv::rows(locale, &rows)));
+    let rows = parts(web, actor, ids).map(move |it| it.map(|rows| report::csv::rows(locale, &rows)));
     let fixed = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -96,22 +104,19 @@ pub(super) async fn print(
         Err(response) => return response,
     };
     let query = query_of(raw.as_deref());
-    if let Err(error) = web.service.accounts().begin_export(&actor, &query, "print").await {
-        return refusal(&error);
-    }
+    let ids = match web.service.accounts().export(&actor, &query, "print").await {
+        Ok(ids) => ids,
+        Err(error) => return refusal(&error),
+    };
     let (locale, _): (Locale, _) = preferences_of(&headers);
     let (who, at) = (actor.name.clone(), web.service.now());
     let css = format!("/pkg/{}", web.bundle.names.css);
     let page = Printed { locale, query: &query, who: &who, at, css: &css, nonce: &nonce };
-    let mut html = page.head();
-    let mut rows = std::pin::pin!(chunks(web, actor, query.clone()));
-    while let Some(chunk) = rows.next().await {
-        match chunk {
-            Ok(chunk) => html += &page.rows(&chunk),
-            Err(error) => return refusal(&error),
-        }
-    }
-    html += &page.tail();
+    let (head, tail) = (page.head(), page.tail());
+    let head = stream::once(async move { Ok(head) });
+    let rows = parts(web, actor, ids).map(move |it| it.map(|rows| report::print::rows(locale, &rows)));
+    let tail = stream::once(async move { Ok(tail) });
+    let html = Body::from_stream(head.chain(rows).chain(tail));
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
 }
 

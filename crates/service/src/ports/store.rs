@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{
-    account::{Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, Choice, Health, MessageCounts, UsedBy},
+    account::{
+        Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Choice, Health, MessageCounts,
+        UsedBy,
+    },
     actor::Role,
     audit::{AuditEntry, AuditQuery, AuditRow},
     check::{CheckRun, StageRecord},
@@ -77,9 +80,10 @@ pub enum Purged {
 pub trait AccountStore: Send + Sync {
     /// Accounts that are not deleted.
     async fn list_accounts(&self, query: &AccountQuery) -> Result<Page<AccountRow>, StoreError>;
-    /// Up to `limit` rows of the same list after `offset`, without counting: for print and export.
-    async fn scan_accounts(&self, query: &AccountQuery, offset: i64, limit: i64)
-    -> Result<Vec<AccountRow>, StoreError>;
+    /// All accounts that match at this moment, in that order: what is printed or exported, however it changes meanwhile.
+    async fn matching_accounts(&self, filter: &AccountFilter, sort: AccountSort) -> Result<Vec<AccountId>, StoreError>;
+    /// The rows of those of these accounts that are not deleted, in any order.
+    async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError>;
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError>;
     /// Deleted accounts that can still be restored, latest first.
     async fn list_deleted_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError>;
