@@ -1,12 +1,11 @@
 //! The one mapping from what went wrong to what a user sees. No free text: the wording is chosen from the locale.
 
 use domain::problem::{Problem, Rule};
-use leptos::server_fn::{
-    codec::JsonEncoding,
-    error::{FromServerFnError, ServerFnErrorErr},
-};
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 use words::Words;
+
+use crate::codec::JsonText;
 
 /// Why a server function did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +25,7 @@ pub enum UserError {
 }
 
 impl FromServerFnError for UserError {
-    type Encoder = JsonEncoding;
+    type Encoder = JsonText;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
@@ -96,6 +95,11 @@ pub fn problem_wording(rule: &Rule, label: &str, words: &Words) -> String {
         Rule::Control => words.control(label),
         Rule::Taken => words.taken(label),
         Rule::NotAnAddress => words.not_an_address(label),
+        Rule::TooMany { max } => words.too_many(label, max),
+        Rule::NotAMailAddress => words.not_a_mail_address(label),
+        Rule::NotATime => words.not_a_time(label),
+        Rule::NotAZone => words.not_a_zone(label),
+        Rule::NotACron => words.not_a_cron(label),
         Rule::NotAPort => words.not_a_port(label),
         Rule::NotAnOption => words.not_an_option(label),
         Rule::OutOfRange { min, max } => words.out_of_range(label, min, max),

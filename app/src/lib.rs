@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod codec;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
@@ -15,9 +16,11 @@ pub mod inbox;
 pub mod posted;
 #[cfg(feature = "ssr")]
 pub mod refused;
+pub mod schedules;
 #[cfg(feature = "ssr")]
 pub mod shell;
 pub mod sign_in;
+pub mod smtp;
 pub mod ui;
 
 use leptos::prelude::*;
@@ -59,6 +62,16 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp/:id/test") view=smtp::test::TestPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules") view=schedules::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules/new") view=schedules::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules/save/:id") view=schedules::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules/:id") view=schedules::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules/:id/runs") view=schedules::runs::RunsPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/audit") view=audit::report::ReportPage ssr=SsrMode::Async/>
             </Routes>
         </Router>

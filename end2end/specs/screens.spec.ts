@@ -67,6 +67,8 @@ test('the Actions menu goes by keys', async ({ page }) => {
   await page.keyboard.press('ArrowDown');
   await expect(page.getByRole('menuitem', { name: 'Export CSV' })).toBeFocused();
   await page.keyboard.press('ArrowDown');
+  await expect(page.getByRole('menuitem', { name: 'Schedule Report' })).toBeFocused();
+  await page.keyboard.press('ArrowDown');
   await expect(page.getByRole('menuitem', { name: 'Print Report' })).toBeFocused();
   await page.keyboard.press('Escape');
   await expect(button).toBeFocused();

@@ -48,6 +48,8 @@ export function run(program: string, args: string[], input = '', env: NodeJS.Pro
     child.stderr.on('data', (text) => (err += text));
     child.once('error', reject);
     child.once('exit', (code) => (code === 0 ? resolve(out) : reject(new Error(`${program}: ${code}: ${err}`))));
+    // A program that reads no input may have ended by now.
+    child.stdin.on('error', () => {});
     child.stdin.end(input);
   });
 }

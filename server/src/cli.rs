@@ -150,7 +150,7 @@ pub(crate) fn explain(error: service::Error) -> anyhow::Error {
 }
 
 async fn serve(config: Config, system: System) -> Result<()> {
-    let System { service, collector, set_up_code } = system;
+    let System { service, collector, reports, set_up_code } = system;
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
     if service.sign_in().needs_set_up().await.map_err(explain)? {
@@ -158,6 +158,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let collecting = tokio::spawn(collector.run(stopped.clone()));
+    let reporting = tokio::spawn(reports.run(stopped.clone()));
     let keeping = tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, stopped.clone()));
     let router = http::router(service, config);
     say(&format!("listening on http://{address}"));
@@ -174,6 +175,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
         tracing::warn!("some connections were still open");
     }
     collecting.await.context("the collector")?;
+    reporting.await.context("the reports")?;
     keeping.await.context("the housekeeping")?;
     Ok(())
 }

@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Addresses of proxies whose X-Forwarded-For is believed.
     #[arg(long, env = "POSTHORN_TRUSTED_PROXIES", global = true, value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// A folder with font files for PDF reports, for what the fonts inside lack, such as Chinese, Japanese and Korean.
+    #[arg(long, env = "POSTHORN_FONTS", global = true)]
+    pub(crate) fonts: Option<PathBuf>,
     /// Days after which a deleted account and its messages are removed for good, at least 30; without it they are kept.
     #[arg(long, env = "POSTHORN_RETENTION_DAYS", global = true, value_parser = clap::value_parser!(u64).range(30..))]
     pub(crate) retention_days: Option<u64>,
@@ -51,6 +54,7 @@ struct Settings {
     egress_allow: Vec<IpNet>,
     public_url: Option<String>,
     trusted_proxies: Vec<IpNet>,
+    fonts: Option<PathBuf>,
     retention_days: Option<u64>,
 }
 
@@ -64,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) egress_allow: Vec<IpNet>,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) fonts: Option<PathBuf>,
     pub(crate) retention_days: Option<u64>,
 }
 
@@ -85,6 +90,7 @@ impl Config {
             database_url: options.database_url.or(file.database_url).unwrap_or_else(in_data),
             master_key_file: options.master_key_file.or(file.master_key_file),
             egress_allow: or(options.egress_allow, file.egress_allow),
+            fonts: options.fonts.or(file.fonts),
             public_url: options.public_url.or(file.public_url),
             trusted_proxies: or(options.trusted_proxies, file.trusted_proxies),
             data,

@@ -7,9 +7,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use collect::{Collector, CollectorParts};
 use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader};
+use report::{Reports, ReportsParts, pdf::Fonts};
 use service::{
     Parts, Service, SignInAttempts,
-    ports::{Clock, MailServer, Store},
+    ports::{Clock, MailSender, MailServer, Store},
     secret::Secret,
     vault::Vault,
 };
@@ -36,6 +37,7 @@ impl Clock for SystemClock {
 pub(crate) struct System {
     pub(crate) service: Service,
     pub(crate) collector: Collector,
+    pub(crate) reports: Reports,
     /// What the set-up page asks for while there is no user.
     pub(crate) set_up_code: String,
 }
@@ -48,6 +50,7 @@ impl System {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = MailSettings { egress_allow: config.egress_allow.clone(), ..MailSettings::default() };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
+        let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let mail: Arc<dyn MailServer> = if demo {
             let since = demo::since(&*store, clock.now()).await?;
             Arc::new(DemoMail::new(mail, Arc::clone(&clock), since))
@@ -62,6 +65,15 @@ impl System {
             clock: Arc::clone(&clock),
             settings: collect::Settings::default(),
         });
+        let fonts = Fonts::load(config.fonts.as_deref()).context("the folder with fonts")?;
+        let reports = Reports::new(ReportsParts {
+            store: Arc::clone(&store),
+            vault: Arc::clone(&vault),
+            sender: Arc::clone(&sender),
+            clock: Arc::clone(&clock),
+            fonts,
+            settings: report::Settings::default(),
+        });
         let set_up_code = fresh_code();
         let service = Service::new(Parts {
             store,
@@ -69,10 +81,12 @@ impl System {
             vault,
             reader: Arc::new(Reader),
             checker: Arc::new(collector.clone()),
+            sender,
+            reporter: Arc::new(reports.clone()),
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
         });
-        Ok(Self { service, collector, set_up_code })
+        Ok(Self { service, collector, reports, set_up_code })
     }
 }
 

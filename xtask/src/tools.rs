@@ -74,6 +74,9 @@ pub(crate) fn for_tests() -> Result<()> {
         ("tinyproxy", "/usr/bin/tinyproxy"),
         ("postgresql", "/usr/lib/postgresql"),
         ("openssl", "/usr/bin/openssl"),
+        ("poppler-utils", "/usr/bin/pdftotext"),
+        ("python3-aiosmtpd", "/usr/lib/python3/dist-packages/aiosmtpd"),
+        ("sqlite3", "/usr/bin/sqlite3"),
     ];
     let missing: Vec<&str> = wanted.iter().filter(|(_, path)| !is_there(path)).map(|(name, _)| *name).collect();
     if missing.is_empty() {

@@ -5,10 +5,10 @@ use domain::{
     page::Page,
     time::Timestamp,
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::UserError, posted::Posted};
+use crate::{codec::Json, error::UserError, posted::Posted};
 
 /// One page of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct FormAnswer {
     pub counts: MessageCounts,
 }
 
-#[server(endpoint = "accounts/list", input = Json)]
+#[server(endpoint = "accounts/list", input = Json, output = Json)]
 pub async fn list_accounts(query: AccountQuery) -> Result<ReportAnswer, UserError> {
     let (service, actor) = (crate::context::service()?, crate::context::actor()?);
     let page = service.accounts().list(&actor, &query).await?;
@@ -39,7 +39,7 @@ pub async fn list_accounts(query: AccountQuery) -> Result<ReportAnswer, UserErro
     Ok(ReportAnswer { page, any, now: service.now() })
 }
 
-#[server(endpoint = "accounts/form", input = Json)]
+#[server(endpoint = "accounts/form", input = Json, output = Json)]
 pub async fn load_account_form(id: Option<i64>) -> Result<FormAnswer, UserError> {
     let (service, actor) = (crate::context::service()?, crate::context::actor()?);
     let accounts = service.accounts();
@@ -59,7 +59,7 @@ pub async fn load_account_form(id: Option<i64>) -> Result<FormAnswer, UserError>
     Ok(FormAnswer { posted, choices: accounts.choices(&actor).await?, account, counts })
 }
 
-#[server(endpoint = "accounts/deleted", input = Json)]
+#[server(endpoint = "accounts/deleted", input = Json, output = Json)]
 pub async fn deleted_accounts(page: u32) -> Result<Page<Account>, UserError> {
     let (service, actor) = (crate::context::service()?, crate::context::actor()?);
     let request = domain::page::PageRequest::new(page, domain::page::PAGE_SIZE);

@@ -1,13 +1,11 @@
 //! The form of an account. It posts natively to `…/save/{id or new}`; the browser runs the same rules first.
 
-#[cfg(not(feature = "ssr"))]
-use domain::account::AccountDraft;
 use domain::{
-    account::{Account, AccountChoices, AccountForm, Choice, MessageCounts},
+    account::{Account, AccountChoices, AccountDraft, AccountForm, Choice, MessageCounts},
     actor::Permission,
     problem::{Problem, Rule},
 };
-use leptos::{ev, prelude::*};
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use super::{
@@ -20,7 +18,7 @@ use crate::{
     posted::Posted,
     ui::{
         field::{Face, Radios, SelectField, TextField},
-        form::{ErrorSummary, guard_unsaved, live_error},
+        form::{ErrorSummary, check_before_post, guard_unsaved, live_error},
         notice::Failure,
         page::{ErrorTitle, Page},
     },
@@ -58,7 +56,7 @@ fn face(name: &'static str, problems: RwSignal<Vec<Problem>>, hint: &str) -> Fac
     Face { name, label, hint: hint.to_owned(), error: live_error(problems, name, label), required }
 }
 
-fn options(choices: &[Choice]) -> Vec<(String, String)> {
+pub(crate) fn options(choices: &[Choice]) -> Vec<(String, String)> {
     choices.iter().map(|it| (it.id.to_string(), format!("{} ({})", it.name, it.hint))).collect()
 }
 
@@ -71,71 +69,8 @@ fn interval_label(seconds: u64) -> String {
     }
 }
 
-/// What the form element holds right now, field by field.
-#[cfg(not(feature = "ssr"))]
-fn read_form(form: &leptos::web_sys::HtmlFormElement) -> AccountForm {
-    use leptos::wasm_bindgen::JsCast as _;
-    let mut read = AccountForm::default();
-    let elements = form.elements();
-    for nth in 0..elements.length() {
-        let Some(element) = elements.item(nth) else { continue };
-        let (name, value) = if let Some(input) = element.dyn_ref::<leptos::web_sys::HtmlInputElement>() {
-            if matches!(input.type_().as_str(), "radio" | "checkbox") && !input.checked() {
-                continue;
-            }
-            (input.name(), input.value())
-        } else if let Some(select) = element.dyn_ref::<leptos::web_sys::HtmlSelectElement>() {
-            (select.name(), select.value())
-        } else {
-            continue;
-        };
-        if let Some(slot) = slot(&mut read, &name) {
-            *slot = value;
-        }
-    }
-    read
-}
-
-#[cfg(not(feature = "ssr"))]
-fn slot<'a>(form: &'a mut AccountForm, name: &str) -> Option<&'a mut String> {
-    Some(match name {
-        "name" => &mut form.name,
-        "keep_copy" => &mut form.keep_copy,
-        "automatic_check" => &mut form.automatic_check,
-        "interval_s" => &mut form.interval_s,
-        "enabled" => &mut form.enabled,
-        "address" => &mut form.address,
-        "port" => &mut form.port,
-        "protocol" => &mut form.protocol,
-        "use_network_connector" => &mut form.use_network_connector,
-        "network_connector_id" => &mut form.network_connector_id,
-        "credential_id" => &mut form.credential_id,
-        "skip_certificate" => &mut form.skip_certificate,
-        "secure_connection" => &mut form.secure_connection,
-        "secure_connection_type" => &mut form.secure_connection_type,
-        "version" => &mut form.version,
-        "grant_credential" => &mut form.grant_credential,
-        _ => return None,
-    })
-}
-
-/// Runs the rules on what stands in the form; the native post goes on only if none is broken.
-fn check_before_post(event: &ev::SubmitEvent, problems: RwSignal<Vec<Problem>>, is_dirty: RwSignal<bool>) {
-    #[cfg(not(feature = "ssr"))]
-    {
-        use leptos::wasm_bindgen::JsCast as _;
-        let target = event.target().and_then(|it| it.dyn_into::<leptos::web_sys::HtmlFormElement>().ok());
-        if let Some(Err(found)) = target.map(|it| AccountDraft::try_from(&read_form(&it))) {
-            event.prevent_default();
-            problems.set(found);
-            return;
-        }
-    }
-    #[cfg(feature = "ssr")]
-    {
-        _ = (event, problems);
-    }
-    is_dirty.set(false);
+fn rules(form: &AccountForm) -> Result<(), Vec<Problem>> {
+    AccountDraft::try_from(form).map(|_| ())
 }
 
 #[component]
@@ -189,7 +124,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
         <ErrorSummary problems label/>
         {conflict}
         <form class="account-form" method="post" action=action novalidate=true on:input=move |_| is_dirty.set(true)
-            on:submit=move |event| check_before_post(&event, problems, is_dirty)>
+            on:submit=move |event| check_before_post(&event, problems, is_dirty, rules)>
             <input type="hidden" name="version" value=version/>
             <section>
                 <h2>{words.accounts.section_account}</h2>

@@ -76,11 +76,16 @@ fn Tools(query: Memo<AccountQuery>, may_write: bool) -> impl IntoView {
         let query = AccountQuery { page: domain::page::PageRequest::default(), ..query.get() }.to_query_string();
         if query.is_empty() { format!("{PATH}/{path}") } else { format!("{PATH}/{path}?{query}") }
     };
+    let schedule = move || {
+        let query = AccountQuery { page: domain::page::PageRequest::default(), ..query.get() }.to_query_string();
+        format!("{}/new?{query}", crate::schedules::PATH)
+    };
     view! {
         {may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{words.common.new}</a> })}
         <MenuButton id="report-actions" label=words.common.actions>
             <a role="menuitem" rel="external" target="_blank" href=move || link("print")>{words.accounts.print_report}</a>
             <a role="menuitem" rel="external" href=move || link("export.csv")>{words.accounts.export_csv}</a>
+            {may_write.then(|| view! { <a role="menuitem" href=schedule>{words.accounts.schedule_report}</a> })}
         </MenuButton>
         <a class="quiet" href=format!("{PATH}/deleted")>{words.accounts.deleted_accounts}</a>
     }

@@ -4,12 +4,12 @@ use domain::{
     audit::{AuditQuery, AuditRow},
     page::Page,
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::UserError;
+use crate::{codec::Json, error::UserError};
 
 /// One page of the log, newest first.
-#[server(endpoint = "audit/list", input = Json)]
+#[server(endpoint = "audit/list", input = Json, output = Json)]
 pub async fn list_audit(query: AuditQuery) -> Result<Page<AuditRow>, UserError> {
     use crate::context::{actor, service};
 

@@ -27,6 +27,15 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::MessageOpened => words.message_opened,
         AuditAction::ReportExported => words.report_exported,
         AuditAction::OlderDeletionAsked => words.older_deletion_asked,
+        AuditAction::SmtpAdded => words.smtp_added,
+        AuditAction::SmtpChanged => words.smtp_changed,
+        AuditAction::SmtpRemoved => words.smtp_removed,
+        AuditAction::SmtpTested => words.smtp_tested,
+        AuditAction::ScheduleAdded => words.schedule_added,
+        AuditAction::ScheduleChanged => words.schedule_changed,
+        AuditAction::ScheduleRemoved => words.schedule_removed,
+        AuditAction::ScheduleRun => words.schedule_run,
+        AuditAction::DeliveryRepeated => words.delivery_repeated,
     }
 }
 

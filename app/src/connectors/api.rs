@@ -6,10 +6,10 @@ use domain::{
     ids::ConnectorId,
     page::{Page, PageRequest},
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::UserError, posted::Posted};
+use crate::{codec::Json, error::UserError, posted::Posted};
 
 /// What the form needs: the record, what uses it, the credentials to choose from, and the form that came back, if one did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Details {
     pub posted: Option<Posted<ConnectorForm>>,
 }
 
-#[server(endpoint = "connectors/list", input = Json)]
+#[server(endpoint = "connectors/list", input = Json, output = Json)]
 pub async fn list_connectors(search: String, page: PageRequest) -> Result<Page<Connector>, UserError> {
     use crate::context::{actor, service};
 
@@ -28,7 +28,7 @@ pub async fn list_connectors(search: String, page: PageRequest) -> Result<Page<C
 }
 
 /// A stored connector, or with no id an empty form.
-#[server(endpoint = "connectors/load", input = Json)]
+#[server(endpoint = "connectors/load", input = Json, output = Json)]
 pub async fn load_connector(id: Option<ConnectorId>) -> Result<Details, UserError> {
     use crate::context::{actor, service};
 

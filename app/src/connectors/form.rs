@@ -204,7 +204,11 @@ fn Removal(id: ConnectorId, version: i64, n_uses: u64, used_by: domain::account:
 
 #[cfg(test)]
 mod tests {
-    use domain::{account::Address, connector::Connector, ids::AccountId};
+    use domain::{
+        account::{Address, User},
+        connector::Connector,
+        ids::AccountId,
+    };
 
     use super::*;
 
@@ -218,7 +222,7 @@ mod tests {
             credential_id: None,
         };
         let connector = Connector { id: ConnectorId(4), version: 2, draft, n_uses: 1 };
-        let used_by = vec![(AccountId(9), "Invoices".to_owned())];
+        let used_by = vec![(User::Account(AccountId(9)), "Invoices".to_owned())];
         let details = Details { connector: Some(connector), used_by, ..Details::default() };
         let html = Owner::new().with(|| view! { <Fields id=Some(ConnectorId(4)) details back=None/> }.to_html());
         assert!(html.contains("/settings/email/imap-pop3/9") && html.contains("grant_credential"), "{html}");

@@ -6,10 +6,10 @@ use domain::{
     ids::CredentialId,
     page::{Page, PageRequest},
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::UserError, posted::Posted};
+use crate::{codec::Json, error::UserError, posted::Posted};
 
 /// What the form needs: the record, what uses it, and the form that came back, if one did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Details {
     pub posted: Option<Posted<CredentialForm>>,
 }
 
-#[server(endpoint = "credentials/list", input = Json)]
+#[server(endpoint = "credentials/list", input = Json, output = Json)]
 pub async fn list_credentials(search: String, page: PageRequest) -> Result<Page<Credential>, UserError> {
     use crate::context::{actor, service};
 
@@ -27,7 +27,7 @@ pub async fn list_credentials(search: String, page: PageRequest) -> Result<Page<
 }
 
 /// A stored credential, or with no id an empty form.
-#[server(endpoint = "credentials/load", input = Json)]
+#[server(endpoint = "credentials/load", input = Json, output = Json)]
 pub async fn load_credential(id: Option<CredentialId>) -> Result<Details, UserError> {
     use crate::context::{actor, service};
 

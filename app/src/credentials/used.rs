@@ -1,15 +1,23 @@
-//! Where a record is used: links to the accounts. Shared with connectors.
+//! Where a record is used: links to what uses it. Shared with connectors.
 
-use domain::{account::UsedBy, time::Timestamp};
+use domain::{
+    account::{UsedBy, User},
+    time::Timestamp,
+};
 use leptos::prelude::*;
 
-use crate::{accounts, context};
+use crate::{accounts, connectors, context, smtp};
 
-/// The accounts, each a link to its form.
+/// What uses it, each a link to its form.
 #[component]
 pub fn UsedByList(used_by: UsedBy) -> impl IntoView {
-    let lines = used_by.into_iter().map(|(id, name)| {
-        view! { <li><a href=format!("{}/{id}", accounts::PATH)><bdi>{name}</bdi></a></li> }
+    let lines = used_by.into_iter().map(|(user, name)| {
+        let href = match user {
+            User::Account(id) => format!("{}/{id}", accounts::PATH),
+            User::Connector(id) => format!("{}/{id}", connectors::PATH),
+            User::Smtp(id) => format!("{}/{id}", smtp::PATH),
+        };
+        view! { <li><a href=href><bdi>{name}</bdi></a></li> }
     });
     view! { <ul>{lines.collect_view()}</ul> }
 }

@@ -6,10 +6,10 @@ use domain::{
     message::{MessageContent, MessageQuery, MessageRow},
     page::Page,
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::UserError;
+use crate::{codec::Json, error::UserError};
 
 /// How much of a source is shown; all of it can be downloaded.
 #[cfg(feature = "ssr")]
@@ -32,7 +32,7 @@ pub struct Source {
     pub is_cut: bool,
 }
 
-#[server(endpoint = "inbox/list", input = Json)]
+#[server(endpoint = "inbox/list", input = Json, output = Json)]
 pub async fn list_messages(account: AccountId, query: MessageQuery) -> Result<Inbox, UserError> {
     use crate::context::{actor, service};
 
@@ -43,14 +43,14 @@ pub async fn list_messages(account: AccountId, query: MessageQuery) -> Result<In
 }
 
 /// Opens a message of this account; one of another account is not found.
-#[server(endpoint = "inbox/open", input = Json)]
+#[server(endpoint = "inbox/open", input = Json, output = Json)]
 pub async fn open_message(account: AccountId, message: MessageId) -> Result<MessageContent, UserError> {
     use crate::context::{actor, service};
 
     Ok(service()?.messages().open(&actor()?, Some(account), message).await?)
 }
 
-#[server(endpoint = "inbox/source", input = Json)]
+#[server(endpoint = "inbox/source", input = Json, output = Json)]
 pub async fn message_source(account: AccountId, message: MessageId) -> Result<Source, UserError> {
     use crate::context::{actor, service};
 
@@ -60,7 +60,7 @@ pub async fn message_source(account: AccountId, message: MessageId) -> Result<So
 }
 
 /// The account's last checks, newest first.
-#[server(endpoint = "inbox/checks", input = Json)]
+#[server(endpoint = "inbox/checks", input = Json, output = Json)]
 pub async fn last_checks(account: AccountId) -> Result<Vec<CheckRun>, UserError> {
     use crate::context::{actor, service};
 
@@ -69,7 +69,7 @@ pub async fn last_checks(account: AccountId) -> Result<Vec<CheckRun>, UserError>
 }
 
 /// Starts a check or joins the running one, and answers with how far it is.
-#[server(endpoint = "inbox/check", input = Json)]
+#[server(endpoint = "inbox/check", input = Json, output = Json)]
 pub async fn start_check(account: AccountId) -> Result<CheckRun, UserError> {
     use crate::context::{actor, service};
 

@@ -17,6 +17,7 @@ pub fn stage(stage: Stage, words: &Words) -> &'static str {
         Stage::Fetch => words.stage_fetch,
         Stage::Store => words.stage_store,
         Stage::Delete => words.stage_delete,
+        Stage::Send => words.stage_send,
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Attempt {
 }
 
 /// The attempt that is being answered, or an empty one.
-#[server(endpoint = "sign-in/attempt")]
+#[server(endpoint = "sign-in/attempt", output = crate::codec::Json)]
 pub async fn last_attempt() -> Result<Attempt, UserError> {
     // Nothing to wait for: the route has put it into the context.
     std::future::ready(Ok(use_context::<Attempt>().unwrap_or_default())).await

@@ -13,7 +13,8 @@ pub struct Face {
 }
 
 impl Face {
-    fn described_by(&self) -> impl Fn() -> Option<String> + Copy + use<> {
+    /// The ids of hint and error, for `aria-describedby`.
+    pub fn described_by(&self) -> impl Fn() -> Option<String> + Copy + use<> {
         let (name, error, has_hint) = (self.name, self.error, !self.hint.is_empty());
         move || {
             let hint = has_hint.then(|| format!("{name}-hint"));
@@ -25,17 +26,20 @@ impl Face {
         }
     }
 
-    fn hint(&self) -> impl IntoView + use<> {
+    /// The hint, if there is one.
+    pub fn hint(&self) -> impl IntoView + use<> {
         let id = format!("{}-hint", self.name);
         (!self.hint.is_empty()).then(|| view! { <p class="hint" id=id>{self.hint.clone()}</p> })
     }
 
-    fn error(&self) -> impl IntoView + use<> {
+    /// The error, if there is one.
+    pub fn error(&self) -> impl IntoView + use<> {
         let (id, error) = (format!("{}-error", self.name), self.error);
         move || error.get().map(|it| view! { <p class="error" id=id.clone()>{it}</p> })
     }
 
-    fn invalid(&self) -> impl Fn() -> Option<&'static str> + Copy + use<> {
+    /// For `aria-invalid`.
+    pub fn invalid(&self) -> impl Fn() -> Option<&'static str> + Copy + use<> {
         let error = self.error;
         move || error.get().map(|_| "true")
     }
@@ -54,7 +58,18 @@ pub fn TextField(
     #[prop(optional)] numeric: bool,
     #[prop(optional)] autocomplete: Option<&'static str>,
     #[prop(optional, into)] placeholder: Option<Signal<String>>,
+    #[prop(optional, into)] disabled: Option<Signal<bool>>,
+    /// Values to choose from while typing.
+    #[prop(optional)]
+    list: Option<Vec<String>>,
 ) -> impl IntoView {
+    let is_disabled = move || disabled.is_some_and(|it| it.get());
+    let list_id = format!("{}-list", face.name);
+    let list = list.map(|it| {
+        let options = it.into_iter().map(|it| view! { <option value=it></option> }).collect_view();
+        view! { <datalist id=list_id.clone()>{options}</datalist> }
+    });
+    let list_id = list.is_some().then_some(list_id);
     let mode = numeric.then_some("numeric");
     let placeholder = move || placeholder.map(|it| it.get());
     view! {
@@ -63,7 +78,8 @@ pub fn TextField(
             {face.hint()}
             {face.error()}
             <input type=kind id=face.name name=face.name value=value inputmode=mode placeholder=placeholder autocomplete=autocomplete.unwrap_or("off")
-                aria-required=face.is_required() aria-invalid=face.invalid() aria-describedby=face.described_by()/>
+                disabled=is_disabled list=list_id aria-required=face.is_required() aria-invalid=face.invalid() aria-describedby=face.described_by()/>
+            {list}
         </div>
     }
 }

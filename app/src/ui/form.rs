@@ -20,6 +20,55 @@ pub fn live_error(
     Signal::derive(move || error_of(&problems.read(), field, label))
 }
 
+/// What stands in a form right now, as the form of texts that it posts.
+#[cfg(not(feature = "ssr"))]
+pub fn read<T: serde::de::DeserializeOwned + Default>(form: &web_sys::HtmlFormElement) -> T {
+    let mut fields = std::collections::BTreeMap::<String, String>::new();
+    let elements = form.elements();
+    for nth in 0..elements.length() {
+        let Some(element) = elements.item(nth) else { continue };
+        let (name, value) = if let Some(input) = element.dyn_ref::<web_sys::HtmlInputElement>() {
+            if matches!(input.type_().as_str(), "radio" | "checkbox") && !input.checked() {
+                continue;
+            }
+            (input.name(), input.value())
+        } else if let Some(select) = element.dyn_ref::<web_sys::HtmlSelectElement>() {
+            (select.name(), select.value())
+        } else if let Some(area) = element.dyn_ref::<web_sys::HtmlTextAreaElement>() {
+            (area.name(), area.value())
+        } else {
+            continue;
+        };
+        fields.insert(name, value);
+    }
+    // By way of text: what the forms arrive with reads them here too.
+    let text = serde_json::to_string(&fields).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Runs the rules on what stands in the form; the native post goes on only if none is broken.
+pub fn check_before_post<T: serde::de::DeserializeOwned + Default>(
+    event: &ev::SubmitEvent,
+    problems: RwSignal<Vec<Problem>>,
+    is_dirty: RwSignal<bool>,
+    rules: fn(&T) -> Result<(), Vec<Problem>>,
+) {
+    #[cfg(not(feature = "ssr"))]
+    {
+        let target = event.target().and_then(|it| it.dyn_into::<web_sys::HtmlFormElement>().ok());
+        if let Some(Err(found)) = target.map(|it| rules(&read(&it))) {
+            event.prevent_default();
+            problems.set(found);
+            return;
+        }
+    }
+    #[cfg(feature = "ssr")]
+    {
+        _ = (event, problems, rules);
+    }
+    is_dirty.set(false);
+}
+
 /// All problems, each linked to its field, with focus on the summary as it appears.
 #[component]
 pub fn ErrorSummary(

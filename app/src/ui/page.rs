@@ -181,7 +181,11 @@ fn SideMenu() -> impl IntoView {
     view! {
         <nav class="side" aria-label=words.shell.side_menu>
             <h2>{words.shell.email}</h2>
-            <ul>{item(crate::accounts::PATH, words.accounts.title)}</ul>
+            <ul>
+                {item(crate::accounts::PATH, words.accounts.title)}
+                {item(crate::smtp::PATH, words.shell.smtp)}
+                {item(crate::schedules::PATH, words.shell.schedules)}
+            </ul>
             <h2>{words.shell.settings}</h2>
             <ul>
                 {item("/settings/credentials", words.shell.credentials)}

@@ -29,10 +29,19 @@ pub enum AuditAction {
     MessageOpened,
     ReportExported,
     OlderDeletionAsked,
+    SmtpAdded,
+    SmtpChanged,
+    SmtpRemoved,
+    SmtpTested,
+    ScheduleAdded,
+    ScheduleChanged,
+    ScheduleRemoved,
+    ScheduleRun,
+    DeliveryRepeated,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 30] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -54,6 +63,15 @@ impl AuditAction {
         Self::MessageOpened,
         Self::ReportExported,
         Self::OlderDeletionAsked,
+        Self::SmtpAdded,
+        Self::SmtpChanged,
+        Self::SmtpRemoved,
+        Self::SmtpTested,
+        Self::ScheduleAdded,
+        Self::ScheduleChanged,
+        Self::ScheduleRemoved,
+        Self::ScheduleRun,
+        Self::DeliveryRepeated,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -79,6 +97,15 @@ impl AuditAction {
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",
             Self::OlderDeletionAsked => "older_deletion_asked",
+            Self::SmtpAdded => "smtp_added",
+            Self::SmtpChanged => "smtp_changed",
+            Self::SmtpRemoved => "smtp_removed",
+            Self::SmtpTested => "smtp_tested",
+            Self::ScheduleAdded => "schedule_added",
+            Self::ScheduleChanged => "schedule_changed",
+            Self::ScheduleRemoved => "schedule_removed",
+            Self::ScheduleRun => "schedule_run",
+            Self::DeliveryRepeated => "delivery_repeated",
         }
     }
 

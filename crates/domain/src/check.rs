@@ -22,6 +22,8 @@ pub enum Stage {
     Fetch,
     Store,
     Delete,
+    /// A mail on its way out.
+    Send,
 }
 
 /// Why a check failed; each kind has its own policy and its own words.

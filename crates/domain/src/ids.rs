@@ -41,4 +41,12 @@ ids! {
     CheckRunId,
     /// One line of the audit log.
     AuditId,
+    /// A registered way to send mail.
+    SmtpId,
+    /// A report that is sent by itself.
+    ScheduleId,
+    /// One run of a schedule.
+    ReportRunId,
+    /// One mail of a run to one recipient.
+    DeliveryId,
 }

@@ -1,4 +1,5 @@
-//! Types and rules of Posthorn: accounts, credentials, connectors, filters, pages, permissions, check runs, messages.
+//! Types and rules of Posthorn: accounts, credentials, connectors, filters, pages, permissions, check runs, messages,
+//! outgoing mail, scheduled reports.
 //!
 //! **Invariant:** nothing here does I/O or knows of a framework; the crate compiles to WebAssembly, so that the browser and
 //! the server run the same rules from one piece of code.
@@ -9,10 +10,13 @@ pub mod audit;
 pub mod check;
 pub mod connector;
 pub mod credential;
+pub mod email;
 pub mod ids;
 pub mod message;
 pub mod page;
 pub mod problem;
 pub mod query;
+pub mod schedule;
+pub mod smtp;
 pub mod text;
 pub mod time;

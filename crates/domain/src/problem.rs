@@ -16,6 +16,16 @@ pub enum Rule {
     Taken,
     /// Not a host name, IPv4 or IPv6 address.
     NotAnAddress,
+    /// More than `max` of them.
+    TooMany { max: u32 },
+    /// Not one mail address: `name@host`, in ASCII before the `@`.
+    NotAMailAddress,
+    /// Not a time of day: `08:00`.
+    NotATime,
+    /// Not a zone of the IANA time zone database: `America/Sao_Paulo`.
+    NotAZone,
+    /// Not a cron expression of five fields, or one that never comes.
+    NotACron,
     /// Not a whole number from 1 to 65535.
     NotAPort,
     /// Not one of the options.
@@ -93,4 +103,9 @@ pub(crate) fn yes_no(text: &str, default: bool) -> Result<bool, Rule> {
 /// A port number.
 pub(crate) fn port(text: &str) -> Result<u16, Rule> {
     text.trim().parse().ok().filter(|it| *it != 0).ok_or(Rule::NotAPort)
+}
+
+/// One of the options, required.
+pub(crate) fn choice<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Rule> {
+    if text.is_empty() { Err(Rule::Missing) } else { parse(text).ok_or(Rule::NotAnOption) }
 }

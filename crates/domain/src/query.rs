@@ -67,3 +67,40 @@ pub fn encode_value(value: &str) -> String {
     }
     text
 }
+
+/// The pairs of a query string; what is not percent-encoded UTF-8 stays as it is.
+pub fn decode(text: &str) -> Vec<(String, String)> {
+    let pair = |it: &str| {
+        let (key, value) = it.split_once('=').unwrap_or((it, ""));
+        (decode_value(key), decode_value(value))
+    };
+    text.split('&').filter(|it| !it.is_empty()).map(pair).collect()
+}
+
+fn decode_value(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = |it: &[u8]| u8::from_str_radix(std::str::from_utf8(it).ok()?, 16).ok();
+        let coded = (*first == b'%').then(|| after.get(..2).and_then(hex)).flatten();
+        bytes.push(match first {
+            b'+' => b' ',
+            other => coded.unwrap_or(*other),
+        });
+        rest = if coded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let pairs = [("name", "a&b=c% ção".to_owned()), ("sort", "-port".to_owned())];
+        let expected = pairs.clone().map(|(key, value)| (key.to_owned(), value));
+        assert_eq!(decode(&encode(&pairs)), expected);
+        assert_eq!(decode("a+b=%zz&&c"), [("a b".to_owned(), "%zz".to_owned()), ("c".to_owned(), String::new())]);
+    }
+}

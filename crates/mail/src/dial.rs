@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    account::Address,
+    account::{Address, Destination},
     check::{ErrorKind, Stage},
     connector::ConnectorKind,
 };
-use service::ports::{MailError, ViaConnector, Visit};
+use service::ports::{MailError, ViaConnector};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, lookup_host},
@@ -20,9 +20,14 @@ use crate::{egress::Egress, stages::Stages, wire::Stream};
 /// The longest header of a proxy's answer.
 const HEADER_MAX: usize = 8 * 1024;
 
-pub(crate) async fn dial(visit: &Visit, egress: &Egress, stages: &Stages) -> Result<Box<dyn Stream>, MailError> {
-    let (address, port) = (&visit.destination.address, visit.destination.port);
-    let Some(connector) = &visit.connector else {
+pub(crate) async fn dial(
+    destination: &Destination,
+    connector: Option<&ViaConnector>,
+    egress: &Egress,
+    stages: &Stages,
+) -> Result<Box<dyn Stream>, MailError> {
+    let (address, port) = (&destination.address, destination.port);
+    let Some(connector) = connector else {
         return Ok(Box::new(connect(address, port, egress, stages).await?));
     };
     // The connector resolves the name in its own network; here only the port and a literal address can be judged.

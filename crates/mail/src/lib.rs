@@ -1,4 +1,4 @@
-//! Talking to mail servers (dial, TLS, IMAP, POP3) and reading messages (MIME, safe HTML).
+//! Talking to mail servers (dial, TLS, IMAP, POP3, SMTP) and reading messages (MIME, safe HTML).
 //!
 //! **Invariant:** nothing is sent before a greeting that is one; SSL and TLS fail closed; every step has a deadline; what a
 //! server says is cut, stripped of controls and marked as its words before anybody sees it.
@@ -8,6 +8,7 @@ mod egress;
 mod imap;
 mod pop3;
 mod reader;
+mod smtp;
 mod stages;
 mod tls;
 mod wire;
@@ -42,7 +43,8 @@ impl Default for MailSettings {
     }
 }
 
-/// Opens mailboxes over IMAP and POP3.
+/// Opens mailboxes over IMAP and POP3, and hands mail to servers. Cheap to clone.
+#[derive(Clone)]
 pub struct Mail {
     egress: Egress,
     tls: Tls,
@@ -60,7 +62,7 @@ impl Mail {
 impl MailServer for Mail {
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
         let stages = Stages::new(log, self.settings.step_timeout);
-        let stream = dial::dial(visit, &self.egress, &stages).await?;
+        let stream = dial::dial(&visit.destination, visit.connector.as_ref(), &self.egress, &stages).await?;
         let address = &visit.destination.address;
         let mut wire = Wire::new(stream, self.settings.step_timeout, self.settings.size_limit);
         match visit.destination.security {

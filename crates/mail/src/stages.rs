@@ -31,8 +31,17 @@ impl Stages {
             Err(MailError::new(ErrorKind::Timeout, stage, format!("no answer within {seconds} s")))
         });
         let detail = result.as_ref().map_or_else(|it| it.message.clone(), |(_, detail)| detail.clone());
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.log.ended(StageRecord { stage, ok: result.is_ok(), ms, detail });
+        self.tell(stage, result.is_ok(), began.elapsed(), detail);
         result.map(|(value, _)| value)
+    }
+
+    /// A stage that has its own deadline ended well.
+    pub(crate) fn note(&self, stage: Stage, took: Duration, detail: String) {
+        self.tell(stage, true, took, detail);
+    }
+
+    fn tell(&self, stage: Stage, ok: bool, took: Duration, detail: String) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.log.ended(StageRecord { stage, ok, ms, detail });
     }
 }

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{stages::Stages, wire::Wire};
 
+#[derive(Clone)]
 pub(crate) struct Tls {
     verifying: TlsConnector,
     skipping: TlsConnector,

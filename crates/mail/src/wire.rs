@@ -12,8 +12,8 @@ use tokio::{
 use crate::protocol;
 
 /// Anything that carries bytes both ways.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// What is longer than is taken is passed over, so that what comes after it arrives; up to so many times the limit.
 const SKIPPED_AT_MOST: u64 = 16;

@@ -3,6 +3,8 @@
 use domain::account::AccountRow;
 use words::Locale;
 
+use crate::content::Content;
+
 /// Writes the head: byte order mark and headings.
 pub fn head(locale: Locale) -> Vec<u8> {
     let mut bytes = "\u{feff}".as_bytes().to_vec();
@@ -15,14 +17,29 @@ pub fn rows(locale: Locale, rows: &[AccountRow]) -> Vec<u8> {
     lines(locale, rows.iter().map(|it| super::cells(it, locale)))
 }
 
-fn lines(locale: Locale, rows: impl IntoIterator<Item = [String; 10]>) -> Vec<u8> {
+/// A whole report, with a last column for what has changed if that is marked.
+pub(crate) fn document(content: &Content<'_>) -> Vec<u8> {
+    let locale = content.locale;
+    let mut headings = super::headings(locale.words()).map(str::to_owned).to_vec();
+    headings.extend(content.is_marked.then(|| locale.words().report.change.to_owned()));
+    let rows = content.lines.iter().map(|line| {
+        let mut cells = super::cells(&line.row, locale).to_vec();
+        cells.extend(content.is_marked.then(|| content.change(line)));
+        cells
+    });
+    let mut bytes = "\u{feff}".as_bytes().to_vec();
+    bytes.extend(lines(locale, std::iter::once(headings).chain(rows)));
+    bytes
+}
+
+fn lines<R: IntoIterator<Item = String>>(locale: Locale, rows: impl IntoIterator<Item = R>) -> Vec<u8> {
     // Where the comma is the decimal sign, spreadsheets expect a semicolon between cells.
     let delimiter = if locale == Locale::En { b',' } else { b';' };
     let mut writer =
         ::csv::WriterBuilder::new().delimiter(delimiter).terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
         // Writing to memory cannot fail.
-        _ = writer.write_record(row.map(|it| guard(&it)));
+        _ = writer.write_record(row.into_iter().map(|it| guard(&it)));
     }
     writer.into_inner().unwrap_or_default()
 }
@@ -38,25 +55,11 @@ fn guard(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{
-        account::{Health, Protocol, Security, Trust},
-        ids::AccountId,
-    };
-
     use super::*;
+    use crate::samples;
 
     fn row(name: &str) -> AccountRow {
-        AccountRow {
-            id: AccountId(1),
-            name: name.to_owned(),
-            security: Security::Implicit(Trust::System),
-            protocol: Protocol::Imap,
-            port: 993,
-            automatic_check: true,
-            keep_copy: false,
-            enabled: true,
-            health: Health::default(),
-        }
+        AccountRow { health: domain::account::Health::default(), ..samples::row(1, name) }
     }
 
     #[test]

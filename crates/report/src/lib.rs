@@ -1,10 +1,22 @@
-//! What leaves the house: the report of accounts as CSV (RFC 4180) and as a printable page, in the reader's language.
+//! What leaves the house: the report of accounts as CSV (RFC 4180), as a printable page, as PDF and as a table in a mail, in the
+//! reader's language; when a schedule comes round; and its delivery.
 
+mod calendar;
+mod changes;
+mod content;
 pub mod csv;
+mod html;
+mod message;
+pub mod pdf;
 pub mod print;
+mod reports;
+#[cfg(test)]
+mod samples;
+
+pub use reports::{Reports, ReportsParts, Settings};
 
 use domain::{
-    account::{AccountColumn, AccountFilter, AccountRow, HealthState},
+    account::{AccountColumn, AccountFilter, AccountRow, AccountSort, HealthState},
     check::ErrorKind,
 };
 use words::{Locale, Words};
@@ -94,6 +106,12 @@ fn filter(filter: &AccountFilter, words: &Words) -> String {
     parts.extend(filter.keep_copy.map(|flag| format!("{}: {}", it.keep_copy, yes_no(flag))));
     parts.extend(filter.enabled.map(|flag| format!("{}: {}", it.status, state(flag))));
     if parts.is_empty() { words.report.all.to_owned() } else { parts.join("; ") }
+}
+
+/// How it is sorted: `Sorted by Name, descending`.
+fn sort(sort: AccountSort, words: &Words) -> String {
+    let column = column(sort.column, words);
+    if sort.descending { words.report.descending(column) } else { words.report.sorted_by(column) }
 }
 
 fn column(column: AccountColumn, words: &Words) -> &'static str {

@@ -22,9 +22,7 @@ impl Printed<'_> {
     /// Everything before the rows.
     pub fn head(&self) -> String {
         let words = self.locale.words();
-        let sort = super::column(self.query.sort.column, words);
-        let sort =
-            if self.query.sort.descending { words.report.descending(sort) } else { words.report.sorted_by(sort) };
+        let sort = super::sort(self.query.sort, words);
         let headings: Vec<String> =
             super::headings(words).iter().map(|it| format!("<th scope=\"col\">{}</th>", escape(it))).collect();
         format!(
@@ -59,7 +57,7 @@ pub fn rows(locale: Locale, rows: &[AccountRow]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -11,8 +11,10 @@ mod credentials;
 mod error;
 mod messages;
 pub mod ports;
+mod schedules;
 pub mod secret;
 mod sign_in;
+mod smtp;
 pub mod vault;
 mod visit;
 
@@ -25,11 +27,13 @@ pub use connectors::Connectors;
 pub use credentials::Credentials;
 pub use error::Error;
 pub use messages::Messages;
+pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
-pub use visit::open_visit;
+pub use smtp::SmtpAccounts;
+pub use visit::{open_submission, open_visit};
 
 use crate::{
-    ports::{Clock, MessageReader, Store},
+    ports::{Clock, MailSender, MessageReader, Reporter, Store},
     sign_in::Attempts,
     vault::Vault,
 };
@@ -45,6 +49,8 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     pub reader: Arc<dyn MessageReader>,
     pub checker: Arc<dyn Checker>,
+    pub sender: Arc<dyn MailSender>,
+    pub reporter: Arc<dyn Reporter>,
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
@@ -82,6 +88,14 @@ impl Service {
 
     pub fn checks(&self) -> Checks<'_> {
         Checks(&self.0)
+    }
+
+    pub fn smtp(&self) -> SmtpAccounts<'_> {
+        SmtpAccounts(&self.0)
+    }
+
+    pub fn schedules(&self) -> Schedules<'_> {
+        Schedules(&self.0)
     }
 
     pub fn audit(&self) -> Audit<'_> {

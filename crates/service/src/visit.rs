@@ -1,14 +1,15 @@
-//! What a check needs to visit an account: the one place where sealed credentials are opened.
+//! What a check needs to visit an account, and a report to be sent: the one place where sealed credentials are opened.
 
 use domain::{
     account::{Account, Route},
     check::{ErrorKind, Stage},
     ids::CredentialId,
+    smtp::Smtp,
 };
 
 use crate::{
     credentials::bound_to,
-    ports::{MailError, Store, ViaConnector, Visit},
+    ports::{MailError, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     vault::Vault,
 };
@@ -16,18 +17,7 @@ use crate::{
 /// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
 pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> Result<Visit, MailError> {
     let (username, password) = open(store, vault, account.draft.credential_id).await?;
-    let connector = match account.draft.destination.route {
-        Route::Direct => None,
-        Route::Connector(id) => {
-            let found = store.find_connector(id).await.map_err(|_| failed("the connector could not be read"))?;
-            let draft = found.ok_or_else(|| failed("the connector does not exist any more"))?.draft;
-            let credential = match draft.credential_id {
-                Some(id) => Some(open(store, vault, id).await?),
-                None => None,
-            };
-            Some(ViaConnector { kind: draft.kind, address: draft.address, port: draft.port, credential })
-        }
-    };
+    let connector = open_connector(store, vault, account.draft.destination.route).await?;
     Ok(Visit {
         protocol: account.draft.protocol,
         destination: account.draft.destination.clone(),
@@ -35,6 +25,36 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
         username,
         password,
     })
+}
+
+/// The same for one submission of mail.
+pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> Result<Submission, MailError> {
+    let draft = &smtp.draft;
+    Ok(Submission {
+        destination: draft.destination.clone(),
+        connector: open_connector(store, vault, draft.destination.route).await?,
+        credential: open_optional(store, vault, draft.credential_id).await?,
+        sender: draft.sender.clone(),
+    })
+}
+
+async fn open_connector(store: &dyn Store, vault: &Vault, route: Route) -> Result<Option<ViaConnector>, MailError> {
+    let Route::Connector(id) = route else { return Ok(None) };
+    let found = store.find_connector(id).await.map_err(|_| failed("the connector could not be read"))?;
+    let draft = found.ok_or_else(|| failed("the connector does not exist any more"))?.draft;
+    let credential = open_optional(store, vault, draft.credential_id).await?;
+    Ok(Some(ViaConnector { kind: draft.kind, address: draft.address, port: draft.port, credential }))
+}
+
+async fn open_optional(
+    store: &dyn Store,
+    vault: &Vault,
+    id: Option<CredentialId>,
+) -> Result<Option<(String, Secret)>, MailError> {
+    match id {
+        Some(id) => open(store, vault, id).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn open(store: &dyn Store, vault: &Vault, id: CredentialId) -> Result<(String, Secret), MailError> {

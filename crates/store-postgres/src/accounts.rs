@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use domain::{
     account::{
         Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, MessageCounts,
+        Route,
     },
     audit::AuditEntry,
     ids::{AccountId, ConnectorId, CredentialId},
@@ -112,7 +113,7 @@ impl AccountStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<AccountId, StoreError> {
         let mut tx = self.begin().await?;
-        check_references(&mut tx, draft).await?;
+        check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await?;
         let destination = &draft.destination;
         let id = sqlx::query_scalar!(
             r#"INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
@@ -154,7 +155,7 @@ impl AccountStore for PostgresStore {
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
         // Always connectors, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
-        let references = check_references(&mut tx, draft).await;
+        let references = check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await;
         check_version(&mut tx, id, version).await?;
         references?;
         let destination = &draft.destination;
@@ -423,15 +424,20 @@ async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), S
     }
 }
 
-async fn check_references(tx: &mut Tx, draft: &AccountDraft) -> Result<(), StoreError> {
-    if let Some(ConnectorId(connector)) = draft.destination.route.connector_id() {
+/// That connector and credential exist, in the order in which everybody locks them.
+pub(crate) async fn check_references(
+    tx: &mut Tx,
+    route: Route,
+    credential: Option<CredentialId>,
+) -> Result<(), StoreError> {
+    if let Route::Connector(ConnectorId(connector)) = route {
         let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1 FOR SHARE", connector)
             .fetch_optional(&mut **tx)
             .await
             .map_err(backend)?;
         found.ok_or(StoreError::Gone { field: "network_connector_id" })?;
     }
-    let CredentialId(credential) = draft.credential_id;
+    let Some(CredentialId(credential)) = credential else { return Ok(()) };
     let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1 FOR SHARE", credential)
         .fetch_optional(&mut **tx)
         .await

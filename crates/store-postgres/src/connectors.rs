@@ -5,7 +5,7 @@ use domain::{
     account::{Address, Choice, UsedBy},
     audit::AuditEntry,
     connector::{Connector, ConnectorDraft, ConnectorKind},
-    ids::{AccountId, ConnectorId, CredentialId},
+    ids::{ConnectorId, CredentialId},
     page::{Page, PageRequest},
     text::fold,
 };
@@ -14,7 +14,7 @@ use service::ports::{ConnectorStore, StoreError};
 use crate::{
     PostgresStore, Tx, audit,
     error::{backend, in_use, taken},
-    record::{count, pattern},
+    record::{count, pattern, user},
 };
 
 struct Record {
@@ -61,8 +61,9 @@ impl ConnectorStore for PostgresStore {
         .map_err(backend)?;
         let records = sqlx::query_as!(
             Record,
-            r#"SELECT id, version, name, kind, address, port, credential_id,
-                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
+            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id,
+                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id)
+                 + (SELECT COUNT(*) FROM smtp_accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
              FROM connectors
              WHERE search_folded LIKE $1 ESCAPE '\'
              ORDER BY name_folded LIMIT $2 OFFSET $3"#,
@@ -88,8 +89,9 @@ impl ConnectorStore for PostgresStore {
     async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError> {
         let record = sqlx::query_as!(
             Record,
-            r#"SELECT id, version, name, kind, address, port, credential_id,
-                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
+            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id,
+                 (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id)
+                 + (SELECT COUNT(*) FROM smtp_accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
              FROM connectors
              WHERE id = $1"#,
             id.0
@@ -164,12 +166,18 @@ impl ConnectorStore for PostgresStore {
     }
 
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError> {
-        let rows =
-            sqlx::query!("SELECT id, name FROM accounts WHERE connector_id = $1 ORDER BY name_folded LIMIT 100", id.0)
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
-        Ok(rows.into_iter().map(|it| (AccountId(it.id), it.name)).collect())
+        let rows = sqlx::query!(
+            r#"SELECT kind AS "kind!: String", id AS "id!: i64", name AS "name!: String" FROM (
+                 SELECT 'account' AS kind, id, name, name_folded FROM accounts WHERE connector_id = $1
+                 UNION ALL
+                 SELECT 'smtp', id, name, name_folded FROM smtp_accounts WHERE connector_id = $1) AS users
+             ORDER BY name_folded LIMIT 100"#,
+            id.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        Ok(rows.into_iter().map(|it| (user(&it.kind, it.id), it.name)).collect())
     }
 }
 

@@ -10,6 +10,9 @@ mod credentials;
 mod error;
 mod ledger;
 mod record;
+mod report_runs;
+mod schedules;
+mod smtp;
 mod users;
 
 use std::time::Duration;

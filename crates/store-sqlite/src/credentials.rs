@@ -5,7 +5,7 @@ use domain::{
     account::{Choice, UsedBy},
     audit::AuditEntry,
     credential::{Credential, CredentialDraft},
-    ids::{AccountId, CredentialId},
+    ids::CredentialId,
     page::{Page, PageRequest},
     text::fold,
     time::Timestamp,
@@ -15,7 +15,7 @@ use service::ports::{CredentialStore, SealedSecret, StoreError};
 use crate::{
     SqliteStore, Tx, audit,
     error::{backend, in_use, taken},
-    record::{count, pattern},
+    record::{count, pattern, user},
 };
 
 struct Record {
@@ -57,7 +57,8 @@ impl CredentialStore for SqliteStore {
             Record,
             r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
-                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id) AS "n_uses!: i64"
+                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
+                 + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
              FROM credentials
              WHERE search_folded LIKE $1 ESCAPE '\'
              ORDER BY name_folded LIMIT $2 OFFSET $3"#,
@@ -84,7 +85,8 @@ impl CredentialStore for SqliteStore {
             Record,
             r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
-                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id) AS "n_uses!: i64"
+                 + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
+                 + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
              FROM credentials
              WHERE id = $1"#,
             id.0
@@ -197,12 +199,20 @@ impl CredentialStore for SqliteStore {
     }
 
     async fn credential_used_by(&self, id: CredentialId) -> Result<UsedBy, StoreError> {
-        let rows =
-            sqlx::query!("SELECT id, name FROM accounts WHERE credential_id = $1 ORDER BY name_folded LIMIT 100", id.0)
-                .fetch_all(self.reader())
-                .await
-                .map_err(backend)?;
-        Ok(rows.into_iter().map(|it| (AccountId(it.id), it.name)).collect())
+        let rows = sqlx::query!(
+            r#"SELECT kind AS "kind!: String", id AS "id!: i64", name AS "name!: String" FROM (
+                 SELECT 'account' AS kind, id, name, name_folded FROM accounts WHERE credential_id = $1
+                 UNION ALL
+                 SELECT 'connector', id, name, name_folded FROM connectors WHERE credential_id = $1
+                 UNION ALL
+                 SELECT 'smtp', id, name, name_folded FROM smtp_accounts WHERE credential_id = $1) AS users
+             ORDER BY name_folded LIMIT 100"#,
+            id.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        Ok(rows.into_iter().map(|it| (user(&it.kind, it.id), it.name)).collect())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Rows as the database has them, before any rule of the domain was checked.
 
 use domain::{
-    account::{Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security},
+    account::{
+        Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security, User,
+    },
     check::{CheckError, CheckRun, ErrorKind, Outcome},
-    ids::{AccountId, CheckRunId, ConnectorId, CredentialId},
+    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, SmtpId},
     text::like_anywhere,
     time::Timestamp,
 };
@@ -168,6 +170,15 @@ impl TryFrom<RunRecord> for CheckRun {
 /// Counts are never negative in the database.
 pub(crate) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
+}
+
+/// What a union of tables names by its kind.
+pub(crate) fn user(kind: &str, id: i64) -> User {
+    match kind {
+        "connector" => User::Connector(ConnectorId(id)),
+        "smtp" => User::Smtp(SmtpId(id)),
+        _ => User::Account(AccountId(id)),
+    }
 }
 
 /// Text from outside as both databases can hold it: PostgreSQL takes no NUL, and one hostile subject must not stop a batch.

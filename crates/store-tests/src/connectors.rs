@@ -1,7 +1,7 @@
 //! Network connectors: names, references, where they are used.
 
 use domain::{
-    account::{Address, Route},
+    account::{Address, Route, User},
     ids::{ConnectorId, CredentialId},
     page::PageRequest,
 };
@@ -63,7 +63,7 @@ pub async fn a_connector_in_use_stays(store: Subject) {
     routed.destination.route = Route::Connector(id);
     let account = store.add_account(&routed, None, &[]).await.unwrap();
     assert_eq!(store.find_connector(id).await.unwrap().unwrap().n_uses, 1);
-    assert_eq!(store.connector_used_by(id).await.unwrap(), [(account, "one".to_owned())]);
+    assert_eq!(store.connector_used_by(id).await.unwrap(), [(User::Account(account), "one".to_owned())]);
     assert!(matches!(store.remove_connector(id, 1, &[]).await, Err(StoreError::InUse)));
     store.remove_account(account, 1, at(1), &[]).await.unwrap();
     assert!(matches!(store.remove_connector(id, 1, &[]).await, Err(StoreError::InUse)));

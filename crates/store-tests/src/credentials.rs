@@ -1,7 +1,7 @@
 //! Credentials: sealed secrets, names, where they are used.
 
 use domain::{
-    account::{Failure, Health},
+    account::{Failure, Health, User},
     audit::AuditAction,
     check::ErrorKind,
     credential::CredentialDraft,
@@ -113,7 +113,10 @@ pub async fn a_credential_in_use_stays(store: Subject) {
     let account = store.add_account(&draft("one", id), None, &[]).await.unwrap();
     let connector = store.add_connector(&connector_draft("p", Some(id)), &[]).await.unwrap();
     assert_eq!(store.find_credential(id).await.unwrap().unwrap().n_uses, 2);
-    assert_eq!(store.credential_used_by(id).await.unwrap(), [(account, "one".to_owned())]);
+    assert_eq!(
+        store.credential_used_by(id).await.unwrap(),
+        [(User::Account(account), "one".to_owned()), (User::Connector(connector), "p".to_owned())]
+    );
     // A removed account can be restored, so it still needs its credential.
     store.remove_account(account, 1, at(1), &[]).await.unwrap();
     assert!(matches!(store.remove_credential(id, 1, &[]).await, Err(StoreError::InUse)));

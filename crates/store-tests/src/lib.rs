@@ -16,6 +16,8 @@ pub mod credentials;
 pub mod ledger;
 pub mod postgres;
 pub mod samples;
+pub mod schedules;
+pub mod smtp;
 pub mod users;
 
 use std::sync::Arc;
@@ -61,6 +63,22 @@ macro_rules! conformance {
                 the_search_looks_at_names_and_addresses,
                 names_versions_and_references_are_checked,
                 a_connector_in_use_stays,
+            }
+            smtp {
+                a_record_comes_back_as_it_was_added,
+                names_versions_and_references_are_checked,
+                there_is_one_default,
+            }
+            schedules {
+                a_schedule_comes_back_as_it_was_added,
+                a_due_schedule_is_begun_once,
+                a_run_is_held_by_one_at_a_time,
+                who_lost_the_lease_writes_nothing_and_what_was_sent_is_uncertain,
+                a_run_waits_for_its_next_attempt,
+                a_run_that_cannot_be_made_fails_or_waits,
+                only_what_failed_or_is_uncertain_is_repeated,
+                a_report_is_compared_with_the_last_that_reached_somebody,
+                old_runs_go_with_their_files,
             }
             users {
                 only_one_first_user_is_made,

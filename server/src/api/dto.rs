@@ -7,9 +7,14 @@ use domain::{
     credential::{Credential, CredentialForm, SecretInput},
     message::{Attachment, MessageContent, MessageRow},
     page::Page,
+    schedule::{
+        Delivery, DeliveryState, Format, MonthDay, Recurrence, ReportFile, ReportRun, RunOutcome, Schedule,
+        ScheduleForm, TimeOfDay, Weekday,
+    },
+    smtp::{Smtp, SmtpForm, SmtpTest},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// A page of a list.
@@ -90,6 +95,301 @@ impl Body {
             credential_id: self.text("credential_id"),
             version: self.text("version"),
             grant_credential: self.yes("grant_credential"),
+        }
+    }
+}
+
+/// Lists, objects and what they hold, for records that are more than texts.
+impl Body {
+    fn texts(&self, field: &str) -> Vec<String> {
+        let items = self.0.get(field).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn smtp(&self) -> SmtpForm {
+        SmtpForm {
+            name: self.text("name"),
+            enabled: self.text("enabled"),
+            default: self.text("default"),
+            sender: self.text("sender"),
+            reply_to: self.text("reply_to"),
+            address: self.text("address"),
+            port: self.text("port"),
+            use_network_connector: self.text("use_network_connector"),
+            network_connector_id: self.text("network_connector_id"),
+            credential_id: self.text("credential_id"),
+            skip_certificate: self.text("skip_certificate"),
+            secure_connection: self.text("secure_connection"),
+            secure_connection_type: self.text("secure_connection_type"),
+            version: self.text("version"),
+            grant_credential: self.yes("grant_credential"),
+        }
+    }
+
+    pub(crate) fn schedule(&self) -> ScheduleForm {
+        let part = |field: &str| Self(self.0.get(field).and_then(Value::as_object).cloned().unwrap_or_default());
+        let (filter, recurrence) = (part("filter"), part("recurrence"));
+        let mut pairs = Vec::new();
+        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "status"] {
+            pairs.push((key, filter.text(key)));
+        }
+        pairs.push(("sort", self.text("sort")));
+        let formats = self.texts("formats");
+        let format = |it: &str| if formats.iter().any(|format| format == it) { "yes" } else { "" }.to_owned();
+        let mut form = ScheduleForm {
+            name: self.text("name"),
+            query: domain::query::encode(&pairs),
+            recurrence: recurrence.text("kind"),
+            month_day: recurrence.text("day"),
+            expression: recurrence.text("expression"),
+            time: self.text("time"),
+            zone: self.text("zone"),
+            csv: format("csv"),
+            pdf: format("pdf"),
+            html: format("html"),
+            recipients: self.texts("recipients").join(" "),
+            language: self.text("language"),
+            only_when_changed: self.text("only_when_changed"),
+            enabled: self.text("enabled"),
+            version: self.text("version"),
+            ..ScheduleForm::default()
+        };
+        let days = recurrence.texts("days");
+        for day in Weekday::ALL.into_iter().filter(|it| days.iter().any(|day| day == it.as_str())) {
+            "yes".clone_into(form.day(day));
+        }
+        form
+    }
+}
+
+/// What is sent to add or change a way to send mail.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct SmtpIn {
+    version: Option<i64>,
+    name: String,
+    #[schema(default = true)]
+    enabled: Option<bool>,
+    /// Reports are sent by the default one; taking it takes it from the other.
+    #[schema(default = false)]
+    default: Option<bool>,
+    sender: String,
+    reply_to: Option<String>,
+    address: String,
+    /// Left out: the standard port of the security.
+    port: Option<u16>,
+    use_network_connector: Option<bool>,
+    network_connector_id: Option<i64>,
+    credential_id: Option<i64>,
+    skip_certificate: Option<bool>,
+    #[schema(default = true)]
+    secure_connection: Option<bool>,
+    #[schema(examples("ssl", "tls"))]
+    secure_connection_type: Option<String>,
+    /// The credential may be sent to a changed destination.
+    grant_credential: Option<bool>,
+}
+
+/// A way to send mail.
+#[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
+pub(crate) struct SmtpOut {
+    id: i64,
+    version: i64,
+    name: String,
+    enabled: bool,
+    default: bool,
+    sender: String,
+    reply_to: Option<String>,
+    address: String,
+    port: u16,
+    use_network_connector: bool,
+    network_connector_id: Option<i64>,
+    credential_id: Option<i64>,
+    skip_certificate: bool,
+    secure_connection: bool,
+    secure_connection_type: Option<&'static str>,
+}
+
+impl From<Smtp> for SmtpOut {
+    fn from(it: Smtp) -> Self {
+        let destination = it.draft.destination;
+        Self {
+            id: it.id.0,
+            version: it.version,
+            name: it.draft.name,
+            enabled: it.draft.enabled,
+            default: it.draft.is_default,
+            sender: it.draft.sender.to_string(),
+            reply_to: it.draft.reply_to.map(|it| it.to_string()),
+            address: destination.address.to_string(),
+            port: destination.port,
+            use_network_connector: destination.route != Route::Direct,
+            network_connector_id: destination.route.connector_id().map(|it| it.0),
+            credential_id: it.draft.credential_id.map(|it| it.0),
+            skip_certificate: destination.security.skips_certificate(),
+            secure_connection: destination.security.is_secure(),
+            secure_connection_type: destination.security.kind(),
+        }
+    }
+}
+
+/// To whom a test message goes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct TestIn {
+    recipient: String,
+}
+
+/// How a test message went.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TestOut {
+    stages: Vec<StageOut>,
+    error: Option<ErrorOut>,
+}
+
+impl From<SmtpTest> for TestOut {
+    fn from(it: SmtpTest) -> Self {
+        Self { stages: it.stages.into_iter().map(StageOut::from).collect(), error: it.error.map(ErrorOut::from) }
+    }
+}
+
+/// What is sent to add or change a scheduled report; what comes back has an id, a version and the next run too.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScheduleOut {
+    id: i64,
+    version: i64,
+    name: String,
+    #[schema(value_type = Object, example = json!({"name": "bill", "status": "enabled"}))]
+    filter: Value,
+    #[schema(examples("name", "-port"))]
+    sort: String,
+    #[schema(value_type = Object, example = json!({"kind": "weekly", "days": ["monday"]}))]
+    recurrence: Value,
+    #[schema(value_type = String, examples("08:00"))]
+    time: TimeOfDay,
+    #[schema(examples("America/Sao_Paulo"))]
+    zone: String,
+    #[schema(value_type = Vec<String>, examples("csv", "pdf", "html"))]
+    formats: Vec<Format>,
+    recipients: Vec<String>,
+    language: String,
+    only_when_changed: bool,
+    enabled: bool,
+    next_run_at: Option<String>,
+}
+
+impl From<Schedule> for ScheduleOut {
+    fn from(it: Schedule) -> Self {
+        let draft = it.draft;
+        let filter = domain::query::decode(&draft.query.to_query_string());
+        let filter = filter.into_iter().filter(|(key, _)| key != "sort").map(|(key, value)| {
+            let value = match value.as_str() {
+                "true" if key != "name" => Value::Bool(true),
+                "false" if key != "name" => Value::Bool(false),
+                _ => Value::String(value),
+            };
+            (key, value)
+        });
+        Self {
+            id: it.id.0,
+            version: it.version,
+            name: draft.name,
+            filter: Value::Object(filter.collect()),
+            sort: draft.query.sort.to_param(),
+            recurrence: recurrence(&draft.timing.recurrence),
+            time: draft.timing.time,
+            zone: draft.timing.zone,
+            formats: draft.formats,
+            recipients: draft.recipients.iter().map(ToString::to_string).collect(),
+            language: draft.language,
+            only_when_changed: draft.only_when_changed,
+            enabled: draft.enabled,
+            next_run_at: it.next_run_at.map(|it| it.to_string()),
+        }
+    }
+}
+
+fn recurrence(it: &Recurrence) -> Value {
+    let kind = it.kind();
+    match it {
+        Recurrence::Daily | Recurrence::Weekdays => json!({"kind": kind}),
+        Recurrence::Weekly { days } => {
+            json!({"kind": kind, "days": days.iter().map(|it| it.as_str()).collect::<Vec<_>>()})
+        }
+        Recurrence::Monthly { day: MonthDay::Last } => json!({"kind": kind, "day": "last"}),
+        Recurrence::Monthly { day: MonthDay::Day(day) } => json!({"kind": kind, "day": day}),
+        Recurrence::Cron { expression } => json!({"kind": kind, "expression": expression}),
+    }
+}
+
+/// A file that a run made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FileOut {
+    #[schema(value_type = String, examples("csv", "pdf", "html"))]
+    format: Format,
+    name: String,
+    size: u64,
+}
+
+/// What became of the mail to one recipient.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeliveryOut {
+    id: i64,
+    recipient: String,
+    #[schema(value_type = String, examples("waiting", "sending", "sent", "uncertain", "failed"))]
+    state: DeliveryState,
+    attempts: u32,
+    next_attempt_at: Option<String>,
+    at: String,
+    detail: String,
+    message_id: String,
+}
+
+/// One run of a schedule.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReportRunOut {
+    id: i64,
+    schedule_id: i64,
+    due_at: String,
+    started_at: String,
+    finished_at: Option<String>,
+    #[schema(value_type = String, examples("running", "sent", "unchanged", "partial", "failed"))]
+    outcome: RunOutcome,
+    asked_by: Option<String>,
+    rows: Option<u64>,
+    changes: Option<u64>,
+    detail: String,
+    files: Vec<FileOut>,
+    deliveries: Vec<DeliveryOut>,
+}
+
+impl From<ReportRun> for ReportRunOut {
+    fn from(it: ReportRun) -> Self {
+        let delivery = |it: Delivery| DeliveryOut {
+            id: it.id.0,
+            recipient: it.recipient,
+            state: it.state,
+            attempts: it.n_attempts,
+            next_attempt_at: it.next_attempt_at.map(|it| it.to_string()),
+            at: it.at.to_string(),
+            detail: it.detail,
+            message_id: it.message_id,
+        };
+        let file = |it: ReportFile| FileOut { format: it.format, name: it.name, size: it.size };
+        Self {
+            id: it.id.0,
+            schedule_id: it.schedule_id.0,
+            due_at: it.due_at.to_string(),
+            started_at: it.started_at.to_string(),
+            finished_at: it.finished_at.map(|it| it.to_string()),
+            outcome: it.outcome,
+            asked_by: it.asked_by,
+            rows: it.n_rows,
+            changes: it.n_changes,
+            detail: it.detail,
+            files: it.files.into_iter().map(file).collect(),
+            deliveries: it.deliveries.into_iter().map(delivery).collect(),
         }
     }
 }

@@ -8,6 +8,8 @@ pub(crate) mod dto;
 mod messages;
 mod path;
 mod problem;
+mod schedules;
+mod smtp;
 
 use axum::{Router, middleware, routing::any};
 use utoipa::{
@@ -23,7 +25,7 @@ use crate::http::Web;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks and messages."),
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks, messages, outgoing mail, scheduled reports."),
     modifiers(&Bearer)
 )]
 struct Description;
@@ -54,6 +56,14 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(credentials::load, credentials::change, credentials::remove))
         .routes(routes!(connectors::list, connectors::add))
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
+        .routes(routes!(smtp::list, smtp::add))
+        .routes(routes!(smtp::load, smtp::change, smtp::remove))
+        .routes(routes!(smtp::test))
+        .routes(routes!(schedules::list, schedules::add))
+        .routes(routes!(schedules::load, schedules::change, schedules::remove))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::runs))
+        .routes(routes!(schedules::repeat))
 }
 
 /// The description as OpenAPI, with the paths as they are called.

@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use domain::account::User;
 use serde::Serialize;
 use service::Error;
 use utoipa::ToSchema;
@@ -55,7 +56,8 @@ impl Problem {
             Error::NotFound => Self::new(StatusCode::NOT_FOUND, "Not Found", detail),
             Error::Conflict => Self::new(StatusCode::CONFLICT, "Conflict", detail),
             Error::InUse(users) => {
-                let names: Vec<String> = users.iter().map(|(id, name)| format!("account {id} \"{name}\"")).collect();
+                let names: Vec<String> =
+                    users.iter().map(|(user, name)| format!("{} \"{name}\"", kind(user))).collect();
                 Self::new(StatusCode::CONFLICT, "In use", format!("{detail}: {}", names.join(", ")))
             }
             Error::TooManyAttempts { retry_after_s } => Self {
@@ -74,6 +76,15 @@ impl Problem {
                 Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Content", detail) }
             }
         }
+    }
+}
+
+/// A record that uses another: `account 7`.
+fn kind(user: &User) -> String {
+    match user {
+        User::Account(id) => format!("account {id}"),
+        User::Connector(id) => format!("connector {id}"),
+        User::Smtp(id) => format!("SMTP {id}"),
     }
 }
 

@@ -13,7 +13,8 @@ use axum::{
 use domain::{
     account::{AccountQuery, AccountRow},
     actor::Actor,
-    ids::{AccountId, MessageId},
+    ids::{AccountId, MessageId, ReportRunId},
+    schedule::Format,
 };
 use futures::{StreamExt as _, stream};
 use report::print::Printed;
@@ -165,6 +166,23 @@ pub(super) async fn attachment(
     };
     match web.service.messages().attachment(&actor, Some(AccountId(account)), MessageId(message), nth).await {
         Ok((attachment, bytes)) => download(&attachment.name, &attachment.content_type, bytes),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// A file that a scheduled report made.
+pub(super) async fn report_file(
+    State(web): State<Web>,
+    Path((run, format)): Path<(i64, String)>,
+    Extension(actor): Extension<CurrentActor>,
+) -> Response {
+    let actor = match actor_of(actor) {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    let Some(format) = Format::parse(&format) else { return StatusCode::NOT_FOUND.into_response() };
+    match web.service.schedules().file(&actor, ReportRunId(run), format).await {
+        Ok((name, bytes)) => download(&name, format.content_type(), bytes),
         Err(error) => refusal(&error),
     }
 }

@@ -1,6 +1,6 @@
 //! Forms that post natively: they save and lead on, or come back with all that was typed (but secrets) and what was wrong.
 
-use app::posted::Posted;
+use app::{context::preferences_of, posted::Posted, smtp::api::TestAnswer};
 use axum::{
     extract::{Path, Request, State},
     http::{StatusCode, request::Parts},
@@ -11,7 +11,9 @@ use domain::{
     actor::Actor,
     connector::ConnectorForm,
     credential::{CredentialForm, SecretInput},
-    ids::{AccountId, ConnectorId, CredentialId},
+    ids::{AccountId, ConnectorId, CredentialId, DeliveryId, ReportRunId, ScheduleId, SmtpId},
+    schedule::ScheduleForm,
+    smtp::SmtpForm,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use service::Error;
@@ -25,6 +27,8 @@ use super::{
 
 const CREDENTIALS: &str = "/settings/credentials";
 const CONNECTORS: &str = "/settings/connectors";
+const SMTP: &str = app::smtp::PATH;
+const SCHEDULES: &str = app::schedules::PATH;
 
 /// A record's id in a path, or `new`.
 enum Target<T> {
@@ -186,6 +190,133 @@ pub(super) async fn save_connector(State(web): State<Web>, Path(id): Path<String
             let path = posted.path(CONNECTORS, &id);
             come_back(&web, &parts, &path, posted.form, error).await
         }
+    }
+}
+
+pub(super) async fn save_smtp(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
+    let target = match target(&id, SmtpId) {
+        Ok(target) => target,
+        Err(response) => return response,
+    };
+    let (parts, actor, form) = match posted::<SmtpForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match web.service.smtp().save(&actor, target.id(), &form).await {
+        Ok(_) => Redirect::to(&format!("{SMTP}?flash=smtp-saved")).into_response(),
+        Err(error) => come_back(&web, &parts, &format!("{SMTP}/save/{id}"), form, error).await,
+    }
+}
+
+pub(super) async fn delete_smtp(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    match posted::<Version>(request).await {
+        Ok((_, actor, form)) => {
+            let removed = web.service.smtp().remove(&actor, SmtpId(id), form.version).await;
+            after_removal(removed, SMTP, "smtp-deleted", id)
+        }
+        Err(response) => response,
+    }
+}
+
+#[derive(Deserialize)]
+struct Recipient {
+    recipient: String,
+}
+
+/// Sends a test message and shows how that went.
+pub(super) async fn test_smtp(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let (parts, actor, Recipient { recipient }) = match posted::<Recipient>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let (locale, _) = preferences_of(&parts.headers);
+    let (mut answer, mut status) =
+        (TestAnswer { recipient: recipient.clone(), ..TestAnswer::default() }, StatusCode::OK);
+    match web.service.smtp().test(&actor, SmtpId(id), &recipient, locale.tag()).await {
+        Ok(result) => answer.result = Some(result),
+        Err(Error::Invalid(problems)) => {
+            answer.problems = problems;
+            status = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        Err(error) => return refusal(&error),
+    }
+    let path = format!("{SMTP}/{id}/test");
+    render_at(&web, &parts, &path, status, move || leptos::prelude::provide_context(answer.clone())).await
+}
+
+pub(super) async fn save_schedule(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
+    let target = match target(&id, ScheduleId) {
+        Ok(target) => target,
+        Err(response) => return response,
+    };
+    let (parts, actor, form) = match posted::<ScheduleForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match web.service.schedules().save(&actor, target.id(), &form).await {
+        Ok(id) => Redirect::to(&format!("{SCHEDULES}/{id}/runs?flash=schedule-saved")).into_response(),
+        Err(error) => come_back(&web, &parts, &format!("{SCHEDULES}/save/{id}"), form, error).await,
+    }
+}
+
+/// The form again, with its next runs: what a script shows as one types, for those without.
+pub(super) async fn preview_schedule(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
+    let (parts, _, form) = match posted::<ScheduleForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let posted = Posted { form, ..Posted::default() };
+    let path = format!("{SCHEDULES}/save/{id}");
+    render_at(&web, &parts, &path, StatusCode::OK, move || leptos::prelude::provide_context(posted.clone())).await
+}
+
+pub(super) async fn delete_schedule(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    match posted::<Version>(request).await {
+        Ok((_, actor, form)) => {
+            let removed = web.service.schedules().remove(&actor, ScheduleId(id), form.version).await;
+            after_removal(removed, SCHEDULES, "schedule-deleted", id)
+        }
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn pause_schedule(state: State<Web>, id: Path<i64>, request: Request) -> Response {
+    set_enabled(state, id, request, false).await
+}
+
+pub(super) async fn resume_schedule(state: State<Web>, id: Path<i64>, request: Request) -> Response {
+    set_enabled(state, id, request, true).await
+}
+
+async fn set_enabled(State(web): State<Web>, Path(id): Path<i64>, request: Request, enabled: bool) -> Response {
+    let (_, actor, form) = match posted::<Version>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let flash = if enabled { "schedule-resumed" } else { "schedule-paused" };
+    match web.service.schedules().set_enabled(&actor, ScheduleId(id), form.version, enabled).await {
+        Ok(()) => Redirect::to(&format!("{SCHEDULES}/{id}/runs?flash={flash}")).into_response(),
+        Err(error) => refusal(&error),
+    }
+}
+
+pub(super) async fn run_schedule(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let Some(actor) = actor(&request.into_parts().0) else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.schedules().run(&actor, ScheduleId(id)).await {
+        Ok(_) => Redirect::to(&format!("{SCHEDULES}/{id}/runs?flash=schedule-started")).into_response(),
+        Err(error) => refusal(&error),
+    }
+}
+
+pub(super) async fn repeat_delivery(
+    State(web): State<Web>,
+    Path((run, delivery)): Path<(i64, i64)>,
+    request: Request,
+) -> Response {
+    let Some(actor) = actor(&request.into_parts().0) else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.schedules().repeat(&actor, ReportRunId(run), DeliveryId(delivery)).await {
+        Ok(id) => Redirect::to(&format!("{SCHEDULES}/{id}/runs?flash=delivery-repeated")).into_response(),
+        Err(error) => refusal(&error),
     }
 }
 

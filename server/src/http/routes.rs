@@ -76,6 +76,7 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
     let page = json!({"page": 1, "page_size": 30});
     let accounts = domain::account::AccountQuery::default();
     let audit = domain::audit::AuditQuery::default();
+    let schedule = domain::schedule::ScheduleForm::new_record(&accounts, "en");
     let messages = domain::message::MessageQuery::default();
     let (good, forbidden, missing) = (StatusCode::OK, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND);
     vec![
@@ -86,6 +87,14 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/credentials/load", json!({"id": 1}), missing),
         ("/api/connectors/list", json!({"search": "", "page": page}), good),
         ("/api/connectors/load", json!({"id": 1}), missing),
+        ("/api/smtp/list", json!({"search": "", "page": page}), good),
+        ("/api/smtp/load", json!({"id": 1}), missing),
+        ("/api/smtp/test-page", json!({"id": 1}), missing),
+        ("/api/smtp/test", json!({"id": 1, "recipient": "ana@example.org"}), forbidden),
+        ("/api/schedules/list", json!({"search": "", "page": page}), good),
+        ("/api/schedules/load", json!({"id": 1, "query": ""}), missing),
+        ("/api/schedules/preview", json!({"form": schedule}), good),
+        ("/api/schedules/runs", json!({"id": 1, "page": page}), missing),
         ("/api/audit/list", json!({"query": audit}), forbidden),
         ("/api/inbox/list", json!({"account": 1, "query": messages}), missing),
         ("/api/inbox/open", json!({"account": 1, "message": 1}), forbidden),
@@ -123,7 +132,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
     let description = serde_json::to_value(api::description()).unwrap();
     let mut n_routes = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
-        let path = path.replace("{id}", "1").replace("{nth}", "0");
+        let path = path.replace("{id}", "1").replace("{nth}", "0").replace("{run}", "1").replace("{delivery}", "1");
         for method in operations.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             n_routes += 1;
@@ -145,7 +154,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
             assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
         }
     }
-    assert!(n_routes >= 21, "{n_routes} routes are described");
+    assert!(n_routes >= 35, "{n_routes} routes are described");
 }
 
 #[tokio::test]
@@ -179,7 +188,18 @@ async fn every_form_refuses_the_viewer_with_a_page() {
     let accounts = accounts.map(|it| format!("/settings/email/imap-pop3/{it}"));
     let others = ["credentials/save/new", "credentials/delete/1", "connectors/save/new", "connectors/delete/1"];
     let others = others.map(|it| format!("/settings/{it}"));
-    for path in accounts.iter().chain(&others) {
+    let outgoing = [
+        "smtp/save/new",
+        "smtp/delete/1",
+        "schedules/save/new",
+        "schedules/delete/1",
+        "schedules/pause/1",
+        "schedules/resume/1",
+        "schedules/run/1",
+        "schedules/runs/1/deliveries/1/repeat",
+    ];
+    let outgoing = outgoing.map(|it| format!("/settings/email/{it}"));
+    for path in accounts.iter().chain(&others).chain(&outgoing) {
         let answer = walked.call(Method::POST, path, &[FORM, ("cookie", &cookie)], "version=1".to_owned()).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
         assert!(answer.text.contains("You may not do this") && answer.text.contains("<h1"), "{path}: {}", answer.text);

@@ -2,6 +2,7 @@
 //! says what each measures and keeps the last ones.
 
 mod dovecot;
+mod export;
 mod mail;
 
 use anyhow::{Result, bail};
@@ -13,11 +14,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
         None => {
             accounts()?;
+            export::run()?;
             mail::run()
         }
         Some("accounts") => accounts(),
+        Some("csv") => export::run(),
         Some("mail") => mail::run(),
-        Some(other) => bail!("there is no benchmark `{other}`: accounts, mail"),
+        Some(other) => bail!("there is no benchmark `{other}`: accounts, csv, mail"),
     }
 }
 

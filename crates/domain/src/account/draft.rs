@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Address, Destination, Protocol, Route, Security, Trust};
+use super::{
+    Account, Address, Destination, Protocol, Route, Security,
+    destination::{route, security},
+};
 use crate::{
     ids::CredentialId,
-    problem::{Problem, Problems, Rule, line, port, yes_no},
+    problem::{Problem, Problems, Rule, choice, line, port, yes_no},
 };
 
 /// The most characters of an account's name.
@@ -116,10 +119,11 @@ impl TryFrom<&AccountForm> for AccountDraft {
         let address = problems.keep("address", Address::parse(&form.address));
         let port = problems.keep("port", Some(form.port.trim()).filter(|it| !it.is_empty()).map(port).transpose());
         let protocol = problems.keep("protocol", choice(&form.protocol, Protocol::parse));
-        let route = route(form, &mut problems);
+        let route = route(&form.use_network_connector, &form.network_connector_id, &mut problems);
         let credential_id =
             problems.keep("credential_id", choice(&form.credential_id, |it| it.parse::<CredentialId>().ok()));
-        let security = security(form, &mut problems);
+        let security =
+            security(&form.skip_certificate, &form.secure_connection, &form.secure_connection_type, &mut problems);
 
         let all = (|| {
             let (protocol, security) = (protocol?, security?);
@@ -146,38 +150,6 @@ fn interval(text: &str) -> Result<u32, Rule> {
     }
     let (min, max) = (*INTERVAL_S.start(), *INTERVAL_S.end());
     text.parse().ok().filter(|it| INTERVAL_S.contains(it)).ok_or(Rule::OutOfRange { min, max })
-}
-
-fn choice<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Rule> {
-    if text.is_empty() { Err(Rule::Missing) } else { parse(text).ok_or(Rule::NotAnOption) }
-}
-
-/// With the switch off, whatever was sent for the connector does not count.
-fn route(form: &AccountForm, problems: &mut Problems) -> Option<Route> {
-    if problems.keep("use_network_connector", yes_no(&form.use_network_connector, false))? {
-        let connector = choice(&form.network_connector_id, |it| it.parse().ok());
-        problems.keep("network_connector_id", connector).map(Route::Connector)
-    } else {
-        Some(Route::Direct)
-    }
-}
-
-/// Without a secure connection neither its type nor the certificate counts.
-fn security(form: &AccountForm, problems: &mut Problems) -> Option<Security> {
-    let skip = problems.keep("skip_certificate", yes_no(&form.skip_certificate, false));
-    let secure = problems.keep("secure_connection", yes_no(&form.secure_connection, true))?;
-    if !secure {
-        return Some(Security::Plain);
-    }
-    let trust = if skip? { Trust::SkipCertificate } else { Trust::System };
-    match form.secure_connection_type.as_str() {
-        "" | "ssl" => Some(Security::Implicit(trust)),
-        "tls" => Some(Security::StartTls(trust)),
-        _ => {
-            problems.note("secure_connection_type", Rule::NotAnOption);
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -142,6 +142,12 @@ impl AccountQuery {
         (query, ignored)
     }
 
+    /// From what [`Self::to_query_string`] makes; what is not understood is ignored.
+    pub fn from_query_string(text: &str) -> Self {
+        let pairs = query::decode(text);
+        Self::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).0
+    }
+
     /// `name=bill&status=enabled&sort=-name&page=2`: defaults and empty values are left out.
     pub fn to_query_string(&self) -> String {
         let mut pairs = Vec::new();
@@ -173,7 +179,8 @@ mod tests {
         assert_eq!(query.to_query_string(), "name=bill%20%26%20co&status=disabled&sort=-port&page=3&page_size=50");
         let pairs =
             [("name", "bill & co"), ("status", "disabled"), ("sort", "-port"), ("page", "3"), ("page_size", "50")];
-        assert_eq!(AccountQuery::from_pairs(pairs), (query, Vec::new()));
+        assert_eq!(AccountQuery::from_pairs(pairs), (query.clone(), Vec::new()));
+        assert_eq!(AccountQuery::from_query_string(&query.to_query_string()), query);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! A mail account: what it is, how it is entered, how it is filtered and sorted.
 
 mod address;
+pub(crate) mod destination;
 mod draft;
 mod filter;
 mod health;
 
 pub use address::Address;
+pub use destination::Destination;
 pub use draft::{AccountDraft, AccountForm, NAME_MAX};
 pub use filter::{AccountColumn, AccountFilter, AccountQuery, AccountSort};
 pub use health::{Failure, Health, HealthState};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, ConnectorId, CredentialId},
+    ids::{AccountId, ConnectorId, CredentialId, SmtpId},
     time::Timestamp,
 };
 
@@ -127,15 +129,6 @@ impl Route {
     }
 }
 
-/// Everything that decides to whom a credential is sent. A credential is granted for exactly one of these.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Destination {
-    pub address: Address,
-    pub port: u16,
-    pub security: Security,
-    pub route: Route,
-}
-
 /// An account as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -189,8 +182,17 @@ pub struct MessageCounts {
     pub only_here: u64,
 }
 
-/// Which of the records a connector or credential is used by.
-pub type UsedBy = Vec<(AccountId, String)>;
+/// A record that a credential or a connector is used by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum User {
+    Account(AccountId),
+    Connector(ConnectorId),
+    Smtp(SmtpId),
+}
+
+/// Which records a connector or credential is used by, with their names.
+pub type UsedBy = Vec<(User, String)>;
 
 impl From<CredentialId> for i64 {
     fn from(id: CredentialId) -> i64 {

@@ -1,14 +1,20 @@
-//! What `service` needs from others: stores, mail servers, a reader of messages, a checker, a clock.
+//! What `service` needs from others: stores, mail servers, a reader of messages, a checker, a reporter, a
+//! clock.
 //!
 //! Every port is an object-safe trait. **A store method is one transaction** and takes its audit entry as an argument; nobody
 //! holds a transaction open across ports.
 
 mod mail;
+mod schedule;
 mod store;
 
 pub use mail::{
     FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MessageReader, ReadError, ReadMessage, RemoteKey,
     StageLog, ViaConnector, Visit,
+};
+pub use schedule::{
+    Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
+    ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
     AccountStore, Arrival, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease,

@@ -19,7 +19,7 @@ use domain::{
     time::Timestamp,
 };
 
-use super::{Listed, RemoteKey};
+use super::{Listed, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +58,30 @@ impl std::fmt::Debug for SealedSecret {
 
 /// All stores; one value implements them for one database.
 pub trait Store:
-    AccountStore + CredentialStore + ConnectorStore + UserStore + AuditStore + LedgerStore + CheckStore
+    AccountStore
+    + CredentialStore
+    + ConnectorStore
+    + UserStore
+    + AuditStore
+    + LedgerStore
+    + CheckStore
+    + SmtpStore
+    + ScheduleStore
+    + ReportRunStore
 {
 }
 
 impl<T> Store for T where
-    T: AccountStore + CredentialStore + ConnectorStore + UserStore + AuditStore + LedgerStore + CheckStore
+    T: AccountStore
+        + CredentialStore
+        + ConnectorStore
+        + UserStore
+        + AuditStore
+        + LedgerStore
+        + CheckStore
+        + SmtpStore
+        + ScheduleStore
+        + ReportRunStore
 {
 }
 
@@ -161,9 +179,9 @@ pub trait CredentialStore: Send + Sync {
         secret: Option<&SealedSecret>,
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError>;
-    /// `InUse` while an account (even a deleted one that can be restored) or a connector refers to it.
+    /// `InUse` while an account (even a deleted one that can be restored), a connector or an SMTP record refers to it.
     async fn remove_credential(&self, id: CredentialId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
-    /// Accounts that use it, not more than 100.
+    /// What uses it, not more than 100 records.
     async fn credential_used_by(&self, id: CredentialId) -> Result<UsedBy, StoreError>;
 }
 
@@ -180,7 +198,7 @@ pub trait ConnectorStore: Send + Sync {
         draft: &ConnectorDraft,
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError>;
-    /// `InUse` while an account refers to it.
+    /// `InUse` while an account or an SMTP record refers to it.
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError>;
 }

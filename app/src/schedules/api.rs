@@ -1,0 +1,200 @@
+//! The server functions of scheduled reports. Forms post to plain routes, so these only read. Sentences and times of a schedule's
+//! zone are made on the server, which has the calendar.
+
+use domain::{
+    ids::{DeliveryId, ReportRunId, ScheduleId},
+    page::{Page, PageRequest},
+    schedule::{DeliveryState, Format, RunOutcome, ScheduleForm},
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::Json, error::UserError, posted::Posted};
+
+/// A line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleLine {
+    pub id: ScheduleId,
+    pub name: String,
+    pub when: String,
+    /// Which accounts, in words and as the report's address has it.
+    pub accounts: (String, String),
+    pub formats: String,
+    pub n_recipients: usize,
+    /// `None` while it is paused.
+    pub next_run: Option<String>,
+    pub last_run: Option<(RunOutcome, String)>,
+}
+
+/// What the form needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormAnswer {
+    pub posted: Posted<ScheduleForm>,
+    /// `None` for a new one.
+    pub id: Option<ScheduleId>,
+    /// The version that is stored now.
+    pub version: String,
+    /// What is stored now, in words.
+    pub stored: String,
+    /// Which accounts, in words and as the report's address has it.
+    pub accounts: (String, String),
+    /// Accounts that the filter gives at this moment.
+    pub n_accounts: u64,
+    pub zones: Vec<String>,
+    /// Whether there is an SMTP configuration to send by.
+    pub can_send: bool,
+    pub next_runs: Vec<String>,
+}
+
+/// What became of one mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailLine {
+    pub id: DeliveryId,
+    pub recipient: String,
+    pub state: DeliveryState,
+    /// When its state was written, how often it was tried, and when it is tried again.
+    pub when: String,
+    pub detail: String,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLine {
+    pub id: ReportRunId,
+    pub due_at: String,
+    pub outcome: RunOutcome,
+    pub asked_by: Option<String>,
+    pub n_rows: Option<u64>,
+    pub n_changes: Option<u64>,
+    pub detail: String,
+    pub files: Vec<Format>,
+    pub mails: Vec<MailLine>,
+}
+
+/// A schedule's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsAnswer {
+    pub id: ScheduleId,
+    pub version: i64,
+    pub name: String,
+    pub is_enabled: bool,
+    /// When, which accounts, to whom.
+    pub sentences: Vec<String>,
+    pub runs: Page<RunLine>,
+}
+
+#[server(endpoint = "schedules/list", input = Json, output = Json)]
+pub async fn list_schedules(search: String, page: PageRequest) -> Result<Page<ScheduleLine>, UserError> {
+    use super::wording;
+    use crate::context::{actor, service, words};
+
+    let (service, words) = (service()?, words());
+    let schedules = service.schedules();
+    let found = schedules.list(&actor()?, &search, page).await?;
+    Ok(found.map(|row| {
+        let draft = row.schedule.draft;
+        let local = |at| schedules.local(&draft.timing.zone, at);
+        let formats: Vec<_> = draft.formats.iter().map(|it| it.label()).collect();
+        ScheduleLine {
+            id: row.schedule.id,
+            when: wording::timing(&draft.timing, words),
+            accounts: (wording::query(&draft.query, words), draft.query.to_query_string()),
+            formats: formats.join(", "),
+            n_recipients: draft.recipients.len(),
+            next_run: row.schedule.next_run_at.map(local),
+            last_run: row.last_run.map(|it| (it.outcome, local(it.started_at))),
+            name: draft.name,
+        }
+    }))
+}
+
+/// A stored schedule, or a new one of the report that `query` asks for.
+#[server(endpoint = "schedules/load", input = Json, output = Json)]
+pub async fn load_schedule(id: Option<ScheduleId>, query: String) -> Result<FormAnswer, UserError> {
+    use domain::account::AccountQuery;
+
+    use super::wording;
+    use crate::context::{actor, locale, service, words};
+
+    let (service, actor, words) = (service()?, actor()?, words());
+    let schedules = service.schedules();
+    let schedule = match id {
+        Some(id) => Some(schedules.load(&actor, id).await?),
+        None => None,
+    };
+    let fresh = || {
+        let new = || ScheduleForm::new_record(&AccountQuery::from_query_string(&query), locale().tag());
+        Posted { form: schedule.as_ref().map_or_else(new, ScheduleForm::of), ..Posted::default() }
+    };
+    let posted = use_context::<Posted<ScheduleForm>>().unwrap_or_else(fresh);
+    let accounts = posted.form.account_query();
+    let draft = schedule.as_ref().map(|it| &it.draft);
+    Ok(FormAnswer {
+        id,
+        version: schedule.as_ref().map(|it| it.version.to_string()).unwrap_or_default(),
+        stored: draft
+            .map(|it| words.schedules.conflict(&it.name, wording::timing(&it.timing, words)))
+            .unwrap_or_default(),
+        n_accounts: schedules.count(&actor, &accounts).await?,
+        accounts: (wording::query(&accounts, words), accounts.to_query_string()),
+        can_send: schedules.can_send(&actor).await?,
+        zones: schedules.zones(),
+        // What is wrong is said when it is saved; until then there is nothing to show.
+        next_runs: schedules.preview(&actor, &posted.form).unwrap_or_default(),
+        posted,
+    })
+}
+
+/// The next runs of a form that is being filled in.
+#[server(endpoint = "schedules/preview", input = Json, output = Json)]
+pub async fn preview_runs(form: ScheduleForm) -> Result<Vec<String>, UserError> {
+    use crate::context::{actor, service};
+
+    Ok(std::future::ready(service()?.schedules().preview(&actor()?, &form)).await?)
+}
+
+#[server(endpoint = "schedules/runs", input = Json, output = Json)]
+pub async fn load_runs(id: ScheduleId, page: PageRequest) -> Result<RunsAnswer, UserError> {
+    use super::wording;
+    use crate::context::{actor, service, words};
+
+    let (service, actor, words) = (service()?, actor()?, words());
+    let schedules = service.schedules();
+    let schedule = schedules.load(&actor, id).await?;
+    let draft = schedule.draft;
+    let local = |at| schedules.local(&draft.timing.zone, at);
+    let next = schedule
+        .next_run_at
+        .map_or_else(|| words.schedules.paused_state.to_owned(), |at| words.schedules.next_at(local(at)));
+    let recipients: Vec<_> = draft.recipients.iter().map(ToString::to_string).collect();
+    let mail = |it: domain::schedule::Delivery| MailLine {
+        when: wording::mail_times(&it, local, words),
+        id: it.id,
+        recipient: it.recipient,
+        state: it.state,
+        detail: it.detail,
+    };
+    let runs = schedules.runs(&actor, id, page).await?.map(|run| RunLine {
+        id: run.id,
+        due_at: local(run.due_at),
+        outcome: run.outcome,
+        asked_by: run.asked_by,
+        n_rows: run.n_rows,
+        n_changes: run.n_changes,
+        detail: run.detail,
+        files: run.files.iter().map(|it| it.format).collect(),
+        mails: run.deliveries.into_iter().map(mail).collect(),
+    });
+    Ok(RunsAnswer {
+        id,
+        version: schedule.version,
+        is_enabled: draft.enabled,
+        sentences: vec![
+            format!("{}. {next}", wording::timing(&draft.timing, words)),
+            wording::query(&draft.query, words),
+            words.schedules.to_whom(recipients.join(", ")),
+        ],
+        runs,
+        name: draft.name,
+    })
+}
