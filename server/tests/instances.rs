@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use store_tests::postgres::Database;
 
 /// Longer than a lease.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A posthorn of this build on the test's database.
 struct Instance {
