@@ -105,7 +105,9 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
     let action = account.as_ref().map_or_else(|| format!("{PATH}/save/new"), |it| format!("{PATH}/save/{}", it.id));
     let conflict = is_conflict.then(|| account.clone()).flatten();
     let conflict = conflict.map(|it| view! { <Conflict mine=form.clone() stored=it choices=choices.clone()/> });
-    let version = account.as_ref().map(|it| it.version.to_string()).unwrap_or_default();
+    // After a conflict the next save is meant to replace what is stored now; else it is the version that was read.
+    let stored_version = || account.as_ref().map(|it| it.version.to_string()).unwrap_or_default();
+    let version = if is_conflict { stored_version() } else { form.version.clone() };
     let stored_form = account.clone();
     let mut interval_options: Vec<_> = INTERVALS.iter().map(|it| (it.to_string(), interval_label(*it))).collect();
     if let Ok(own) = form.interval_s.parse::<u64>()

@@ -168,6 +168,8 @@ fn Fields(answer: FormAnswer) -> impl IntoView {
         [("csv", "CSV", form.csv == "yes"), ("pdf", "PDF", form.pdf == "yes"), ("html", own.html, form.html == "yes")];
     let target = id.map_or_else(|| "new".to_owned(), |it| it.to_string());
     let stored_version = version.clone();
+    // Only after a conflict the next save is meant to replace what is stored now.
+    let version = if is_conflict { version } else { form.version.clone() };
     let has_problems = is_conflict || problems.with_untracked(|it| !it.is_empty());
     let conflict = is_conflict.then(|| {
         view! {
@@ -265,13 +267,15 @@ fn Checks(
 /// Several lines of text.
 #[component]
 fn TextArea(face: Face, value: String) -> impl IntoView {
+    // The server writes the children of a text area as they are.
+    let value = value.replace('&', "&amp;").replace('<', "&lt;");
     view! {
         <div class="field">
             <label for=face.name class:is-required=face.required>{face.label}</label>
             {face.hint()}
             {face.error()}
             <textarea id=face.name name=face.name rows="3" aria-required="true" aria-invalid=face.invalid()
-                aria-describedby=face.described_by()>{value}</textarea>
+                aria-describedby=face.described_by() inner_html=value></textarea>
         </div>
     }
 }
@@ -288,5 +292,66 @@ fn Removal(id: ScheduleId, version: String) -> impl IntoView {
                 <button class="button danger" type="submit">{words.delete}</button>
             </form>
         </details>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::account::AccountQuery;
+
+    use super::*;
+
+    fn shown(posted: Posted<ScheduleForm>) -> String {
+        let answer = FormAnswer {
+            posted,
+            id: Some(ScheduleId(4)),
+            version: "7".to_owned(),
+            stored: String::new(),
+            accounts: (String::new(), String::new()),
+            n_accounts: 0,
+            zones: Vec::new(),
+            can_send: false,
+            next_runs: Vec::new(),
+        };
+        Owner::new().with(|| view! { <Fields answer/> }.to_html())
+    }
+
+    fn form() -> ScheduleForm {
+        let form = ScheduleForm::new_record(&AccountQuery::default(), "en");
+        ScheduleForm { version: "5".to_owned(), ..form }
+    }
+
+    #[test]
+    fn what_was_typed_comes_back_as_text() {
+        let hostile = "</textarea><b>&lt;";
+        let form = ScheduleForm {
+            name: hostile.to_owned(),
+            zone: hostile.to_owned(),
+            expression: hostile.to_owned(),
+            recipients: hostile.to_owned(),
+            ..form()
+        };
+        let html = shown(Posted { form, ..Posted::default() });
+        assert!(!html.contains("<b>"), "{html}");
+        assert!(html.contains("&lt;/textarea>&lt;b>&amp;lt;</textarea>"), "{html}");
+        // Nothing was typed: nothing stands there, not even a space.
+        assert!(shown(Posted::default()).contains("></textarea>"));
+    }
+
+    #[test]
+    fn only_a_conflict_makes_the_next_save_replace_what_is_stored() {
+        let version = |html: &str, version| html.contains(&format!(r#"name="version" value="{version}""#));
+        let html = shown(Posted { form: form(), ..Posted::default() });
+        let (own, _) = html.split_once("</form>").unwrap();
+        assert!(version(own, 5) && !version(own, 7), "{html}");
+        let html = shown(Posted { form: form(), is_conflict: true, ..Posted::default() });
+        assert!(version(&html, 7) && !version(&html, 5), "{html}");
+    }
+
+    #[test]
+    fn without_script_every_field_can_be_filled_in() {
+        let html = shown(Posted { form: form(), ..Posted::default() });
+        assert!(!html.contains("disabled"), "{html}");
+        assert!(html.contains("/save/4") && html.contains("/preview/4") && html.contains(crate::smtp::PATH), "{html}");
     }
 }

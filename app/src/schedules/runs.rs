@@ -18,11 +18,14 @@ use super::{
 use crate::{
     context,
     credentials::used::id_in_path,
+    inbox::text::plain,
     ui::{icon::Icon, notice::Failure, page::Page, pager::Pager},
 };
 
 /// How often a page looks again while a run goes on.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+/// How often it looks, five times as slowly, while none does.
+const IDLE_LOOKS: u32 = 12;
 
 #[component]
 pub fn RunsPage() -> impl IntoView {
@@ -34,12 +37,17 @@ pub fn RunsPage() -> impl IntoView {
         (id_in_path(params.read().get("id")).unwrap_or(ScheduleId(0)), request)
     });
     let answer = Resource::new(move || wanted.get(), |(id, page)| load_runs(id, page));
-    // Effects run in the browser only. A run that goes on is followed closely; one that begins by itself shows up too.
+    // Effects run in the browser only. A run that goes on is followed closely; one that begins by itself shows up too, for a
+    // while: a page that is left open must not keep its session alive.
+    let n_idle = StoredValue::new(0);
     Effect::new(move |_| {
         let is_open = |it: &RunLine| it.outcome == RunOutcome::Running;
         let is_running = matches!(&*answer.read(), Some(Ok(found)) if found.runs.items.iter().any(is_open));
         let pause = if is_running { LOOK_EVERY } else { LOOK_EVERY * 5 };
-        if let Ok(look) = set_timeout_with_handle(move || answer.refetch(), pause) {
+        n_idle.update_value(|it| *it = if is_running { 0 } else { *it + 1 });
+        if n_idle.get_value() <= IDLE_LOOKS
+            && let Ok(look) = set_timeout_with_handle(move || answer.refetch(), pause)
+        {
             on_cleanup(move || look.clear());
         }
     });
@@ -129,8 +137,8 @@ fn Run(line: RunLine) -> impl IntoView {
     view! {
         <tr>
             <th scope="row">{due_at}</th>
-            <td><Outcome outcome/>{(!detail.is_empty()).then(|| view! { <div class="hint"><bdi>{detail}</bdi></div> })}</td>
-            <td>{asked}</td>
+            <td><Outcome outcome/>{(!detail.is_empty()).then(|| view! { <div class="hint"><bdi>{plain(&detail)}</bdi></div> })}</td>
+            <td><bdi>{plain(&asked)}</bdi></td>
             <td class="number">{number(n_rows)}</td>
             <td class="number">{number(n_changes)}</td>
             <td>{files}</td>
@@ -150,7 +158,7 @@ fn Mail(mail: MailLine, path: String) -> impl IntoView {
     view! {
         <li>
             <bdi>{recipient}</bdi>": "<strong>{wording::state(state, words)}</strong>", "{when}
-            {(!detail.is_empty()).then(|| view! { <div class="hint"><bdi>{detail}</bdi></div> })}
+            {(!detail.is_empty()).then(|| view! { <div class="hint"><bdi>{plain(&detail)}</bdi></div> })}
             {is_uncertain.then(|| view! { <div class="hint">{own.uncertain_hint}</div> })}
             {can_repeat.then(|| view! { <form method="post" action=path><button class="button compact">{own.repeat}</button></form> })}
         </li>
@@ -161,9 +169,64 @@ fn Mail(mail: MailLine, path: String) -> impl IntoView {
 #[component]
 pub fn Outcome(outcome: RunOutcome) -> impl IntoView {
     let (class, icon) = match outcome {
-        RunOutcome::Sent | RunOutcome::Unchanged => ("state good", Some("check")),
-        RunOutcome::Partial | RunOutcome::Failed => ("state bad", Some("alert")),
+        RunOutcome::Sent | RunOutcome::Unchanged => ("state ok", Some("check")),
+        RunOutcome::Partial => ("state warn", Some("alert")),
+        RunOutcome::Failed => ("state bad", Some("alert")),
         RunOutcome::Running => ("state", None),
     };
     view! { <span class=class>{icon.map(|name| view! { <Icon name/> })}{wording::outcome(outcome, context::words())}</span> }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        actor::{Role, Whoami},
+        ids::{DeliveryId, ReportRunId},
+    };
+
+    use super::*;
+
+    fn shown(state: DeliveryState, role: Role) -> String {
+        let hostile = || "<b>\u{202e}".to_owned();
+        let mail = MailLine {
+            id: DeliveryId(3),
+            recipient: "ana@example.org".to_owned(),
+            state,
+            when: String::new(),
+            detail: hostile(),
+        };
+        let line = RunLine {
+            id: ReportRunId(2),
+            due_at: String::new(),
+            outcome: RunOutcome::Partial,
+            asked_by: Some(hostile()),
+            n_rows: None,
+            n_changes: None,
+            detail: hostile(),
+            files: vec![Format::Csv],
+            mails: vec![mail],
+        };
+        Owner::new().with(|| {
+            provide_context(context::User(Some(Whoami { name: "ana".to_owned(), role })));
+            view! { <Run line/> }.to_html()
+        })
+    }
+
+    #[test]
+    fn answers_of_servers_are_text() {
+        let html = shown(DeliveryState::Failed, Role::Administrator);
+        assert!(html.contains("&lt;b&gt;") && !html.contains("<b>") && !html.contains('\u{202e}'), "{html}");
+    }
+
+    #[test]
+    fn only_what_may_be_lost_is_sent_again_and_only_by_who_may() {
+        let repeat = "/runs/2/deliveries/3/repeat";
+        assert!(shown(DeliveryState::Failed, Role::Administrator).contains(repeat));
+        let html = shown(DeliveryState::Uncertain, Role::Administrator);
+        assert!(html.contains(repeat) && html.contains("the recipient may have it"), "{html}");
+        for state in [DeliveryState::Waiting, DeliveryState::Sending, DeliveryState::Sent] {
+            assert!(!shown(state, Role::Administrator).contains(repeat), "{state:?}");
+        }
+        assert!(!shown(DeliveryState::Failed, Role::Viewer).contains(repeat));
+    }
 }
