@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Certificate,
     Protocol,
     Authentication,
+    /// The credential was right and has expired: a token, a password past its day.
+    Expired,
     Mailbox,
     Throttled,
     Storage,
@@ -46,7 +48,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Resolve,
         Self::Egress,
         Self::Refused,
@@ -56,6 +58,7 @@ impl ErrorKind {
         Self::Certificate,
         Self::Protocol,
         Self::Authentication,
+        Self::Expired,
         Self::Mailbox,
         Self::Throttled,
         Self::Storage,
@@ -73,6 +76,7 @@ impl ErrorKind {
             Self::Certificate => "certificate",
             Self::Protocol => "protocol",
             Self::Authentication => "authentication",
+            Self::Expired => "expired",
             Self::Mailbox => "mailbox",
             Self::Throttled => "throttled",
             Self::Storage => "storage",

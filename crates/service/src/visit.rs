@@ -24,6 +24,7 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
         connector,
         username,
         password,
+        transcript: None,
     })
 }
 

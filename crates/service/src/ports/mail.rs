@@ -1,6 +1,6 @@
 //! Talking to mail servers, and reading what they gave.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -20,6 +20,16 @@ pub enum RemoteKey {
     Uid { uid_validity: u32, uid: u32 },
     /// POP3 (RFC 1939 section 7, UIDL).
     Uidl(String),
+    /// POP3, for a message whose UIDL is missing or shared: BLAKE3 of its header fields (`TOP n 0`) and its size, in hexadecimal,
+    /// and which one of the equal ones it is, counted from 0.
+    Content { hash: String, nth: u32 },
+}
+
+impl RemoteKey {
+    /// Whether the server gave this name, so that a message may be deleted by it.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Self::Content { .. })
+    }
 }
 
 /// A connector and the credential that it asks for, opened.
@@ -41,6 +51,22 @@ pub struct Visit {
     pub connector: Option<ViaConnector>,
     pub username: String,
     pub password: Secret,
+    /// Takes down the dialogue, if somebody asked for that.
+    pub transcript: Option<Arc<dyn Transcript>>,
+}
+
+/// Takes down what is said between us and a server, for people. Never a secret, never the body of a message: what stands for
+/// them says how many bytes they have.
+pub trait Transcript: Send + Sync + std::fmt::Debug {
+    /// One line without its end, already masked.
+    fn line(&self, side: Side, text: &str);
+}
+
+/// Who said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Server,
 }
 
 /// Why a visit or a part of it failed.
@@ -54,11 +80,13 @@ pub struct MailError {
     pub message: String,
     /// Authentication only: the server's code leaves no doubt that the credential is wrong (`AUTHENTICATIONFAILED`, `[AUTH]`).
     pub is_certain: bool,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl MailError {
     pub fn new(kind: ErrorKind, stage: Stage, message: impl Into<String>) -> Self {
-        Self { kind, stage, message: message.into(), is_certain: false }
+        Self { kind, stage, message: message.into(), is_certain: false, retry_after: None }
     }
 }
 
@@ -79,16 +107,62 @@ pub struct Listed {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     pub messages: Vec<Listed>,
-    /// Messages whose key is missing or shared (POP3 only): they are not fetched and never deleted.
+    /// How many of them have no name of their own ([`RemoteKey::Content`]; POP3 only): they are never deleted.
     pub n_unidentified: u64,
 }
 
-/// Messages that arrived complete, in batches of at most about 1 MiB or one larger message.
+/// What the server says of the mailbox as it opens. What is equal to what it said last time is a hint that nothing is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailboxState {
+    pub n_messages: u64,
+    /// IMAP.
+    pub uid_validity: Option<u32>,
+    /// IMAP: the UID that the next message will have; `None` where the server does not say.
+    pub uid_next: Option<u32>,
+}
+
+/// A message to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub listed: Listed,
+    /// Bytes that were staged by an earlier visit: fetching goes on from there where the protocol can (IMAP).
+    pub staged: u64,
+}
+
+/// What a fetch gives.
+#[derive(Debug)]
+pub enum Fetched {
+    Batch(FetchedBatch),
+    /// A piece of a message that is too large to be held whole.
+    Part(Part),
+}
+
+/// Messages that arrived complete, in batches of a few MiB at most.
 #[derive(Debug, Default)]
 pub struct FetchedBatch {
     pub messages: Vec<(RemoteKey, Vec<u8>)>,
-    /// Messages that the server refused or that arrived damaged, each with its reason. The rest goes on.
-    pub failed: Vec<(RemoteKey, String)>,
+    /// Messages that the server refused or that arrived damaged. The rest goes on.
+    pub failed: Vec<FailedFetch>,
+}
+
+/// A message that could not be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedFetch {
+    pub key: RemoteKey,
+    pub reason: String,
+    /// The beginning of what did arrive, at most 64 KiB: for whoever looks into it.
+    pub sample: Vec<u8>,
+}
+
+/// A piece of a large message. The pieces of one message come in their order, without gaps, nothing else between them.
+#[derive(Debug)]
+pub struct Part {
+    pub key: RemoteKey,
+    /// Where it begins. 0 begins anew: what was staged before is void.
+    pub offset: u64,
+    /// At most 1 MiB.
+    pub bytes: Vec<u8>,
+    pub is_last: bool,
 }
 
 /// Opens connections to mail servers.
@@ -102,17 +176,27 @@ pub trait MailServer: Send + Sync {
 /// An open, authenticated mailbox.
 #[async_trait]
 pub trait Mailbox: Send {
+    /// As it was opened.
+    fn state(&self) -> MailboxState;
+
     /// Everything that is on the server.
     async fn list(&mut self) -> Result<Listing, MailError>;
 
-    /// Fetches without setting `\Seen` and sends complete messages to the sink as they come. Returns early if the sink closes.
-    /// A cut connection is an error, but everything that was complete has been sent before.
-    async fn fetch(&mut self, work: Vec<Listed>, sink: mpsc::Sender<FetchedBatch>) -> Result<(), MailError>;
+    /// Fetches without setting `\Seen` and sends complete messages to the sink as they come, large ones in parts. Returns early
+    /// if the sink closes. A cut connection is an error, but everything that was complete has been sent before.
+    async fn fetch(&mut self, work: Vec<Wanted>, sink: mpsc::Sender<Fetched>) -> Result<(), MailError>;
 
     /// Deletes these messages and no others; answers with those that are known to be gone. IMAP: `UID EXPUNGE` (RFC 4315), or
     /// an error of kind `mailbox` where the server lacks it and foreign deletions would go too. POP3: `DELE`, made final by
-    /// the `QUIT` that this call sends; the mailbox is closed afterwards.
+    /// the `QUIT` that this call sends; the mailbox is closed afterwards. Keys that are not given by the server are passed over.
     async fn delete(&mut self, keys: &[RemoteKey]) -> Result<Vec<RemoteKey>, MailError>;
+
+    /// Whether the server tells of changes by itself (IMAP IDLE, RFC 2177).
+    fn can_idle(&self) -> bool;
+
+    /// Waits until the server tells of a change, or so long; answers with whether it told. Never longer than 28 minutes, since a
+    /// server may end a connection that is idle for half an hour (RFC 2177). Afterwards the mailbox can be used again.
+    async fn idle(&mut self, at_most: Duration) -> Result<bool, MailError>;
 
     /// Says good-bye; errors do not matter any more.
     async fn close(self: Box<Self>);

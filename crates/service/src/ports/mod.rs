@@ -9,8 +9,8 @@ mod schedule;
 mod store;
 
 pub use mail::{
-    FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MessageReader, ReadError, ReadMessage, RemoteKey,
-    StageLog, ViaConnector, Visit,
+    FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part,
+    ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
 };
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
