@@ -38,10 +38,14 @@ pub enum AuditAction {
     ScheduleRemoved,
     ScheduleRun,
     DeliveryRepeated,
+    RemoteRetried,
+    RemoteViewed,
+    NoticesChanged,
+    NoticesTested,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -72,6 +76,10 @@ impl AuditAction {
         Self::ScheduleRemoved,
         Self::ScheduleRun,
         Self::DeliveryRepeated,
+        Self::RemoteRetried,
+        Self::RemoteViewed,
+        Self::NoticesChanged,
+        Self::NoticesTested,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -106,6 +114,10 @@ impl AuditAction {
             Self::ScheduleRemoved => "schedule_removed",
             Self::ScheduleRun => "schedule_run",
             Self::DeliveryRepeated => "delivery_repeated",
+            Self::RemoteRetried => "remote_retried",
+            Self::RemoteViewed => "remote_viewed",
+            Self::NoticesChanged => "notices_changed",
+            Self::NoticesTested => "notices_tested",
         }
     }
 

@@ -136,6 +136,8 @@ pub struct CheckError {
 pub struct CheckRun {
     pub id: CheckRunId,
     pub account_id: AccountId,
+    /// When it was due; `None` for one that was asked for.
+    pub due_at: Option<Timestamp>,
     pub started_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub outcome: Outcome,
@@ -143,4 +145,6 @@ pub struct CheckRun {
     pub deleted_messages: u64,
     pub stages: Vec<StageRecord>,
     pub error: Option<CheckError>,
+    /// Whether the dialogue with the server was taken down.
+    pub has_transcript: bool,
 }

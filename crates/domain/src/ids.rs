@@ -49,4 +49,8 @@ ids! {
     ReportRunId,
     /// One mail of a run to one recipient.
     DeliveryId,
+    /// A row of the ledger: a message as it is known on its server.
+    RemoteId,
+    /// A common cause for which accounts are late or failing.
+    IncidentId,
 }

@@ -102,4 +102,6 @@ pub struct MessageContent {
     pub headers: Vec<(String, String)>,
     pub attachments: Vec<Attachment>,
     pub is_unreadable: bool,
+    /// Too large to be taken apart: only its header fields are shown, and all of it can be downloaded.
+    pub is_too_large: bool,
 }

@@ -20,6 +20,8 @@ pub enum Rule {
     TooMany { max: u32 },
     /// Not one mail address: `name@host`, in ASCII before the `@`.
     NotAMailAddress,
+    /// Not an absolute `http` or `https` URL.
+    NotAUrl,
     /// Not a time of day: `08:00`.
     NotATime,
     /// Not a zone of the IANA time zone database: `America/Sao_Paulo`.

@@ -5,7 +5,7 @@ use domain::{
     actor::{Actor, Permission},
     audit::AuditAction,
     check::CheckRun,
-    ids::AccountId,
+    ids::{AccountId, CheckRunId},
     page::{Page, PageRequest},
 };
 use tokio::sync::watch;
@@ -45,8 +45,9 @@ pub enum StartError {
 /// Runs checks; implemented by `collect`.
 #[async_trait]
 pub trait Checker: Send + Sync {
-    /// Starts a check of the account, or joins the one that is running, here or in another instance.
-    async fn start(&self, account: AccountId) -> Result<CheckTicket, StartError>;
+    /// Starts a check of the account, or joins the one that is running, here or in another instance. With `transcript`, a check
+    /// that begins now takes its dialogue with the server down.
+    async fn start(&self, account: AccountId, transcript: bool) -> Result<CheckTicket, StartError>;
 
     /// The check that is running, here or in another instance, if any.
     async fn watch(&self, account: AccountId) -> Result<Option<CheckTicket>, StartError>;
@@ -56,15 +57,15 @@ pub trait Checker: Send + Sync {
 pub struct Checks<'a>(pub(crate) &'a Parts);
 
 impl Checks<'_> {
-    /// Runs a check now, or joins the running one.
-    pub async fn ask(&self, actor: &Actor, id: AccountId) -> Result<CheckTicket, Error> {
+    /// Runs a check now, or joins the running one. With `transcript`, its dialogue with the server is taken down and kept.
+    pub async fn ask(&self, actor: &Actor, id: AccountId, transcript: bool) -> Result<CheckTicket, Error> {
         need(actor, Permission::Action)?;
         let account = self.0.store.find_account(id).await?.filter(|it| it.deleted_at.is_none());
         let account = account.ok_or(Error::NotFound)?;
         let subject = format!("account {id} \"{}\"", account.draft.name);
         let entry = entry(actor, self.0.clock.now(), AuditAction::CheckAsked, subject);
         self.0.store.add_audit(&[entry]).await?;
-        self.0.checker.start(id).await.map_err(|it| match it {
+        self.0.checker.start(id, transcript).await.map_err(|it| match it {
             StartError::NotFound => Error::NotFound,
             StartError::Disabled => Error::field("enabled", domain::problem::Rule::NotAnOption),
             StartError::Failed(error) => error,
@@ -82,6 +83,14 @@ impl Checks<'_> {
         }
         let latest = self.0.store.list_runs(id, PageRequest::new(1, 1)).await?;
         Ok(latest.items.into_iter().next().map(|run| CheckTicket { updates: watch::channel(run).1 }))
+    }
+
+    /// The dialogue of a check with the server, secrets and bodies masked, if it was taken down.
+    pub async fn transcript(&self, actor: &Actor, account: AccountId, run: CheckRunId) -> Result<String, Error> {
+        need(actor, Permission::Query)?;
+        let found = self.0.store.find_run(run).await?;
+        found.filter(|it| it.account_id == account).ok_or(Error::NotFound)?;
+        self.0.store.run_transcript(run).await?.ok_or(Error::NotFound)
     }
 
     pub async fn runs(&self, actor: &Actor, id: AccountId, page: PageRequest) -> Result<Page<CheckRun>, Error> {

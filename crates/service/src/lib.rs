@@ -9,6 +9,7 @@ mod checks;
 mod connectors;
 mod credentials;
 mod error;
+mod ledger;
 mod messages;
 pub mod ports;
 mod schedules;
@@ -17,6 +18,7 @@ mod sign_in;
 mod smtp;
 pub mod vault;
 mod visit;
+mod watch;
 
 use std::sync::Arc;
 
@@ -26,14 +28,16 @@ pub use checks::{CheckTicket, Checker, Checks, StartError};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
 pub use error::Error;
-pub use messages::Messages;
+pub use ledger::Ledger;
+pub use messages::{Messages, RawMessage};
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
 pub use visit::{open_submission, open_visit};
+pub use watch::{Watch, notices};
 
 use crate::{
-    ports::{Clock, MailSender, MessageReader, Reporter, Store},
+    ports::{Clock, MailSender, MessageReader, Notifier, Reporter, Store},
     sign_in::Attempts,
     vault::Vault,
 };
@@ -51,6 +55,7 @@ pub struct Parts {
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub reporter: Arc<dyn Reporter>,
+    pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
@@ -96,6 +101,14 @@ impl Service {
 
     pub fn schedules(&self) -> Schedules<'_> {
         Schedules(&self.0)
+    }
+
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger(&self.0)
+    }
+
+    pub fn watch(&self) -> Watch<'_> {
+        Watch(&self.0)
     }
 
     pub fn audit(&self) -> Audit<'_> {

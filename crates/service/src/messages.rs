@@ -14,11 +14,41 @@ use crate::{
     Error, Parts,
     audit::entry,
     error::need,
-    ports::{MessageReader, ReadError, ReadMessage},
+    ports::{MessageReader, ReadError, ReadMessage, Store},
 };
+
+/// Of a larger message only the header fields are read; bytes.
+const TAKEN_APART_MAX: u64 = 50 * 1024 * 1024;
 
 /// The use cases of messages.
 pub struct Messages<'a>(pub(crate) &'a Parts);
+
+/// The bytes of a message as the server gave them, part by part.
+pub struct RawMessage {
+    store: Arc<dyn Store>,
+    id: MessageId,
+    next: u32,
+    /// Bytes in all.
+    pub size: u64,
+}
+
+impl RawMessage {
+    /// The next part, at most a few MiB unless the message is smaller than that; `None` after the last.
+    pub async fn part(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let part = self.store.raw_part(self.id, self.next).await?;
+        self.next += 1;
+        Ok(part)
+    }
+
+    /// All of it.
+    pub async fn whole(mut self) -> Result<Vec<u8>, Error> {
+        let mut whole = self.part().await?.ok_or(Error::NotFound)?;
+        while let Some(part) = self.part().await? {
+            whole.extend(part);
+        }
+        Ok(whole)
+    }
+}
 
 impl Messages<'_> {
     pub async fn list(
@@ -34,27 +64,30 @@ impl Messages<'_> {
 
     /// Opens a message: it counts as read by the actor from now on. A message of another account than `within` is not found.
     pub async fn open(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<MessageContent, Error> {
-        let raw = self.raw(actor, within, id).await?;
+        let mut raw = self.raw(actor, within, id).await?;
         let row = self.row(actor, within, id).await?;
-        let read = self.off_thread(move |reader| reader.read(&raw)).await?;
+        let is_too_large = raw.size > TAKEN_APART_MAX;
+        let bytes = if is_too_large { header(raw.part().await?.unwrap_or_default()) } else { raw.whole().await? };
+        let read = self.off_thread(move |reader| reader.read(&bytes)).await?;
         let is_unreadable = read.is_err();
         let ReadMessage { to, cc, text, has_html, headers, attachments } = read.unwrap_or_default();
-        Ok(MessageContent { row, to, cc, text, has_html, headers, attachments, is_unreadable })
+        Ok(MessageContent { row, to, cc, text, has_html, headers, attachments, is_unreadable, is_too_large })
     }
 
     /// The bytes as the server gave them.
-    pub async fn raw(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<Vec<u8>, Error> {
+    pub async fn raw(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<RawMessage, Error> {
         let row = self.row(actor, within, id).await?;
         let subject = format!("message {id} of account {}", row.account_id);
         let now = self.0.clock.now();
         let entry = entry(actor, now, AuditAction::MessageOpened, subject);
         self.0.store.open_message(id, actor.user_id, now, &[entry]).await?;
-        self.0.store.raw_message(id).await?.ok_or(Error::NotFound)
+        Ok(self.bytes(&row))
     }
 
     /// The washed HTML document of an opened message.
     pub async fn html(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<String, Error> {
         let raw = self.raw_again(actor, within, id).await?;
+        let raw = whole(raw).await?;
         self.off_thread(move |reader| reader.html(&raw)).await?.map_err(|_| Error::NotFound)
     }
 
@@ -65,18 +98,18 @@ impl Messages<'_> {
         id: MessageId,
         index: u32,
     ) -> Result<(Attachment, Vec<u8>), Error> {
-        let raw = self.raw(actor, within, id).await?;
+        let raw = whole(self.raw(actor, within, id).await?).await?;
         self.off_thread(move |reader| reader.attachment(&raw, index)).await?.map_err(|_| Error::NotFound)
     }
 
     /// Like [`Messages::raw`], for a part of what was just opened: the opening is in the log already.
-    async fn raw_again(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<Vec<u8>, Error> {
+    async fn raw_again(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<RawMessage, Error> {
         let row = self.row(actor, within, id).await?;
-        if row.seen && actor.user_id.is_some() {
-            self.0.store.raw_message(id).await?.ok_or(Error::NotFound)
-        } else {
-            self.raw(actor, within, id).await
-        }
+        if row.seen && actor.user_id.is_some() { Ok(self.bytes(&row)) } else { self.raw(actor, within, id).await }
+    }
+
+    fn bytes(&self, row: &MessageRow) -> RawMessage {
+        RawMessage { store: Arc::clone(&self.0.store), id: row.id, next: 0, size: row.size }
     }
 
     async fn row(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<MessageRow, Error> {
@@ -92,4 +125,16 @@ impl Messages<'_> {
         let reader = Arc::clone(&self.0.reader);
         tokio::task::spawn_blocking(move || work(reader)).await.map_err(|it| Error::internal(&it))
     }
+}
+
+/// The parts of what is larger than is taken apart are not there.
+async fn whole(raw: RawMessage) -> Result<Vec<u8>, Error> {
+    if raw.size > TAKEN_APART_MAX { Err(Error::NotFound) } else { raw.whole().await }
+}
+
+/// The header fields at the beginning of a message, with the line that ends them.
+fn header(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").map_or(bytes.len(), |it| it + 4);
+    bytes.truncate(end);
+    bytes
 }

@@ -1,5 +1,7 @@
 //! From what a person typed to an account that keeps every rule.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,9 +16,12 @@ use crate::{
 /// The most characters of an account's name.
 pub const NAME_MAX: u32 = 120;
 /// Bounds of the check interval, in seconds: one minute to one day.
-const INTERVAL_S: std::ops::RangeInclusive<u32> = 60..=86_400;
+const INTERVAL_S: RangeInclusive<u32> = 60..=86_400;
 /// The interval of a new account, in seconds.
 const INTERVAL_DEFAULT_S: u32 = 300;
+
+/// The most days that a message may be held on the server before it is deleted there.
+const HOLD_DAYS_MAX: u32 = 365;
 
 /// The form, every field as text: a disabled control is not sent at all, and a wrong value must be shown again as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +29,10 @@ const INTERVAL_DEFAULT_S: u32 = 300;
 pub struct AccountForm {
     pub name: String,
     pub keep_copy: String,
+    pub hold_days: String,
     pub automatic_check: String,
     pub interval_s: String,
+    pub push: String,
     pub enabled: String,
     pub address: String,
     pub port: String,
@@ -49,6 +56,8 @@ impl AccountForm {
             keep_copy: "yes".to_owned(),
             automatic_check: "yes".to_owned(),
             interval_s: INTERVAL_DEFAULT_S.to_string(),
+            hold_days: "0".to_owned(),
+            push: "no".to_owned(),
             enabled: "yes".to_owned(),
             use_network_connector: "no".to_owned(),
             skip_certificate: "no".to_owned(),
@@ -67,6 +76,8 @@ impl AccountForm {
             keep_copy: yes_no(draft.keep_copy),
             automatic_check: yes_no(draft.automatic_check),
             interval_s: draft.interval_s.to_string(),
+            hold_days: draft.hold_days.to_string(),
+            push: yes_no(draft.push),
             enabled: yes_no(draft.enabled),
             address: destination.address.to_string(),
             port: destination.port.to_string(),
@@ -97,8 +108,12 @@ impl AccountForm {
 pub struct AccountDraft {
     pub name: String,
     pub keep_copy: bool,
+    /// Without a copy kept: days that a message stays on the server after it was stored here.
+    pub hold_days: u32,
     pub automatic_check: bool,
     pub interval_s: u32,
+    /// Stay connected and let the server tell of new mail (IMAP IDLE); the interval still holds.
+    pub push: bool,
     pub enabled: bool,
     pub protocol: Protocol,
     pub destination: Destination,
@@ -113,8 +128,10 @@ impl TryFrom<&AccountForm> for AccountDraft {
         let mut problems = Problems::default();
         let name = problems.keep("name", line(&form.name, NAME_MAX));
         let keep_copy = problems.keep("keep_copy", yes_no(&form.keep_copy, true));
+        let hold_days = problems.keep("hold_days", number(&form.hold_days, 0, 0..=HOLD_DAYS_MAX));
         let automatic_check = problems.keep("automatic_check", yes_no(&form.automatic_check, true));
-        let interval_s = problems.keep("interval_s", interval(&form.interval_s));
+        let interval_s = problems.keep("interval_s", number(&form.interval_s, INTERVAL_DEFAULT_S, INTERVAL_S));
+        let push = problems.keep("push", yes_no(&form.push, false));
         let enabled = problems.keep("enabled", yes_no(&form.enabled, true));
         let address = problems.keep("address", Address::parse(&form.address));
         let port = problems.keep("port", Some(form.port.trim()).filter(|it| !it.is_empty()).map(port).transpose());
@@ -131,8 +148,11 @@ impl TryFrom<&AccountForm> for AccountDraft {
             Some(Self {
                 name: name?,
                 keep_copy: keep_copy?,
+                hold_days: hold_days?,
                 automatic_check: automatic_check?,
                 interval_s: interval_s?,
+                // POP3 has nothing of the kind; the switch does not count then.
+                push: push? && protocol == Protocol::Imap,
                 enabled: enabled?,
                 protocol,
                 destination: Destination { address: address?, port, security, route: route? },
@@ -143,13 +163,25 @@ impl TryFrom<&AccountForm> for AccountDraft {
     }
 }
 
-fn interval(text: &str) -> Result<u32, Rule> {
+impl AccountDraft {
+    /// How long a success may be ago before the account counts as late: two intervals and a minute.
+    pub fn late_after(&self) -> Duration {
+        Duration::from_secs(u64::from(self.interval_s)) * 2 + Duration::from_mins(1)
+    }
+
+    pub fn hold(&self) -> Duration {
+        Duration::from_hours(24) * self.hold_days
+    }
+}
+
+/// A whole number within bounds, with a default for what was not sent.
+fn number(text: &str, default: u32, bounds: RangeInclusive<u32>) -> Result<u32, Rule> {
     let text = text.trim();
     if text.is_empty() {
-        return Ok(INTERVAL_DEFAULT_S);
+        return Ok(default);
     }
-    let (min, max) = (*INTERVAL_S.start(), *INTERVAL_S.end());
-    text.parse().ok().filter(|it| INTERVAL_S.contains(it)).ok_or(Rule::OutOfRange { min, max })
+    let (min, max) = (*bounds.start(), *bounds.end());
+    text.parse().ok().filter(|it| bounds.contains(it)).ok_or(Rule::OutOfRange { min, max })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::HealthState;
 use crate::{page::PageRequest, query};
 
 /// What the search fields select; `None` and the empty text select everything.
@@ -14,6 +15,8 @@ pub struct AccountFilter {
     pub keep_copy: Option<bool>,
     /// Status: enabled or disabled.
     pub enabled: Option<bool>,
+    /// `Late` selects every late account, failing or not; the others select what the report shows.
+    pub health: Option<HealthState>,
 }
 
 impl AccountFilter {
@@ -130,6 +133,7 @@ impl AccountQuery {
                         _ => None,
                     },
                 ),
+                "health" => query::set(&mut query.filter.health, HealthState::parse(value)),
                 "sort" => AccountSort::parse(value).map(|it| query.sort = it).is_some(),
                 "page" => query::page(&mut query.page, value),
                 "page_size" => query::page_size(&mut query.page, value),
@@ -159,6 +163,7 @@ impl AccountQuery {
         pairs.extend(filter.automatic_check.map(|it| ("automatic_check", flag(it))));
         pairs.extend(filter.keep_copy.map(|it| ("keep_copy", flag(it))));
         pairs.extend(filter.enabled.map(|it| ("status", status(it))));
+        pairs.extend(filter.health.map(|it| ("health", it.as_str().to_owned())));
         pairs.extend(Some(self.sort).filter(|it| *it != AccountSort::default()).map(|it| ("sort", it.to_param())));
         query::push_page(&mut pairs, self.page, PageRequest::default());
         query::encode(&pairs)

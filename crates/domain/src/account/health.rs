@@ -24,6 +24,8 @@ pub struct Health {
     /// When the next automatic check is due; `None` if there will be none.
     pub next_check_at: Option<Timestamp>,
     pub failure: Option<Failure>,
+    /// The last success is longer ago than it should be, for whatever reason.
+    pub is_late: bool,
 }
 
 /// In which order health sorts: what needs attention has the highest rank.
@@ -32,8 +34,28 @@ pub struct Health {
 pub enum HealthState {
     Good = 0,
     NeverChecked = 1,
-    Failing = 2,
-    Stopped = 3,
+    Late = 2,
+    Failing = 3,
+    Stopped = 4,
+}
+
+impl HealthState {
+    pub const ALL: [Self; 5] = [Self::Good, Self::NeverChecked, Self::Late, Self::Failing, Self::Stopped];
+
+    /// As the parameter `health` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::NeverChecked => "never_checked",
+            Self::Late => "late",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
 }
 
 impl Health {
@@ -41,6 +63,7 @@ impl Health {
         match (&self.failure, self.last_success_at) {
             (Some(failure), _) if failure.is_stopped => HealthState::Stopped,
             (Some(_), _) => HealthState::Failing,
+            (None, _) if self.is_late => HealthState::Late,
             (None, None) => HealthState::NeverChecked,
             (None, Some(_)) => HealthState::Good,
         }

@@ -5,20 +5,23 @@
 //! holds a transaction open across ports.
 
 mod mail;
+mod notice;
 mod schedule;
 mod store;
 
 pub use mail::{
-    FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part,
-    ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
+    FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader,
+    Part, ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
 };
+pub use notice::{HookSender, Notifier};
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
-    AccountStore, Arrival, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease,
-    LedgerStore, Purged, RemoteState, SealedSecret, Session, Store, StoreError, User, UserStore, Verdict,
+    AccountStore, Arrival, Assembled, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote,
+    Lease, LedgerStore, Purged, RemoteState, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore,
+    Verdict, WatchStore, WorkLeft,
 };
 
 use domain::time::Timestamp;

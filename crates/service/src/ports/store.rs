@@ -13,13 +13,15 @@ use domain::{
     check::{CheckRun, StageRecord},
     connector::{Connector, ConnectorDraft},
     credential::{Credential, CredentialDraft},
-    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, MessageId, UserId},
+    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
+    incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
+    ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageIndex, MessageQuery, MessageRow},
     page::{Page, PageRequest},
     time::Timestamp,
 };
 
-use super::{Listed, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
+use super::{FailedFetch, Listed, MailboxState, Part, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,7 @@ pub trait Store:
     + AuditStore
     + LedgerStore
     + CheckStore
+    + WatchStore
     + SmtpStore
     + ScheduleStore
     + ReportRunStore
@@ -79,6 +82,7 @@ impl<T> Store for T where
         + AuditStore
         + LedgerStore
         + CheckStore
+        + WatchStore
         + SmtpStore
         + ScheduleStore
         + ReportRunStore
@@ -259,6 +263,8 @@ pub trait UserStore: Send + Sync {
     async fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
     /// Sets it if it is not set yet, and answers with what is set now.
     async fn setting_or(&self, key: &str, value: &str) -> Result<String, StoreError>;
+    /// Sets it, whatever it was.
+    async fn set_setting(&self, key: &str, value: &str, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn has_sealed_secrets(&self) -> Result<bool, StoreError>;
 }
 
@@ -281,6 +287,8 @@ pub enum RemoteState {
     Quarantined,
     /// Stored here and gone from the server.
     Deleted,
+    /// The same message has another name by now, and its content is that one's.
+    Renamed,
 }
 
 /// A row of the ledger.
@@ -289,8 +297,23 @@ pub struct KnownRemote {
     pub key: RemoteKey,
     pub state: RemoteState,
     pub n_attempts: u32,
-    /// Stored, committed, and to be deleted from the server.
-    pub is_delete_wanted: bool,
+    /// Missing from the listing, since whenever that was.
+    pub is_missing: bool,
+    /// The server was asked to delete it; whether it did may be unknown.
+    pub is_delete_asked: bool,
+    /// Bytes of it that are staged.
+    pub staged: u64,
+}
+
+/// What is left to do for an account, and what its mailbox looked like when nothing was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkLeft {
+    /// Rows without content.
+    pub n_listed: u64,
+    /// Stored, and to be deleted on the server sooner or later.
+    pub n_to_delete: u64,
+    /// As the last complete check found it.
+    pub mailbox: Option<MailboxState>,
 }
 
 /// A message to store.
@@ -298,16 +321,43 @@ pub struct KnownRemote {
 pub struct Arrival {
     pub key: RemoteKey,
     pub raw: Vec<u8>,
+    /// BLAKE3 of the bytes.
+    pub hash: [u8; 32],
     pub index: MessageIndex,
+}
+
+/// A message whose parts are staged, all of them.
+#[derive(Clone, Debug)]
+pub struct Assembled {
+    pub key: RemoteKey,
+    pub size: u64,
+    /// BLAKE3 of the bytes.
+    pub hash: [u8; 32],
+    pub index: MessageIndex,
+}
+
+/// What storing came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub n_new: u64,
+    /// Messages that were here already under another name: after a new UIDVALIDITY or new UIDLs.
+    pub n_renamed: u64,
+}
+
+impl std::ops::AddAssign for Stored {
+    fn add_assign(&mut self, other: Self) {
+        self.n_new += other.n_new;
+        self.n_renamed += other.n_renamed;
+    }
 }
 
 /// What to record of a remote message that is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    TooLarge,
+    TooLarge(RemoteKey),
     /// One more failed attempt; quarantined from `quarantine_after` attempts on.
     Failed {
-        reason: String,
+        failed: FailedFetch,
         quarantine_after: u32,
     },
 }
@@ -320,25 +370,94 @@ pub struct Lease {
     pub fence: i64,
     /// Which state of account and credential the visit began with: its outcome counts for no later one.
     pub setup: i64,
+    /// Which mailbox the visit began with: another address, protocol or user is another one, whose names mean nothing here.
+    pub epoch: i64,
+    /// When the check was due; `None` if it was asked for.
+    pub due_at: Option<Timestamp>,
 }
 
 #[async_trait]
 pub trait LedgerStore: Send + Sync {
-    /// Every row of the account, in the order of arrival.
-    async fn known_remotes(&self, account: AccountId) -> Result<Vec<KnownRemote>, StoreError>;
+    async fn work_left(&self, lease: Lease) -> Result<WorkLeft, StoreError>;
+    /// Every row of the account's present mailbox, in the order of arrival.
+    async fn known_remotes(&self, lease: Lease) -> Result<Vec<KnownRemote>, StoreError>;
     /// Adds rows in state `Listed`; those that exist stay as they are.
     async fn add_listed(&self, lease: Lease, listed: &[Listed], at: Timestamp) -> Result<(), StoreError>;
-    /// Stores messages and marks their rows `Stored`, in one transaction; what is stored already is not stored again. With
-    /// `delete_wanted`, marks them for deletion on the server. Answers with the number of new messages.
+    /// Notes which stored messages the listing lacks and which it has again. What is missing for the first time may have got
+    /// another name: `may_be_renamed`. Rows of earlier mailboxes of the account that are still stored are missing with the first
+    /// listing of the new one, and may be renamed. Answers with how many rows may be renamed now.
+    async fn note_missing(
+        &self,
+        lease: Lease,
+        missing: &[RemoteKey],
+        back: &[RemoteKey],
+        may_be_renamed: bool,
+        at: Timestamp,
+    ) -> Result<u64, StoreError>;
+    /// Everything that was listed is here: what is missing was not renamed, it is gone.
+    async fn settle_missing(&self, lease: Lease) -> Result<(), StoreError>;
+    /// Stores messages and marks their rows `Stored`, in one transaction; what is stored already is not stored again. One that
+    /// equals a message that may be renamed takes that one's place, which becomes `Renamed`. With `delete_wanted`, marks them
+    /// for deletion on the server.
     async fn store_arrivals(
         &self,
         lease: Lease,
         arrivals: Vec<Arrival>,
         delete_wanted: bool,
         at: Timestamp,
+    ) -> Result<Stored, StoreError>;
+    /// Keeps a part of a large message that is not whole yet. Offset 0 discards what was staged before; any other offset must
+    /// be where the staged parts end (`Conflict`).
+    async fn stage_part(&self, lease: Lease, part: Part) -> Result<(), StoreError>;
+    /// The nth staged part of a message that is not whole yet.
+    async fn staged_part(&self, lease: Lease, key: &RemoteKey, nth: u32) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Makes a message of the staged parts, as [`Self::store_arrivals`] does of a whole one.
+    async fn publish_staged(
+        &self,
+        lease: Lease,
+        message: &Assembled,
+        delete_wanted: bool,
+        at: Timestamp,
+    ) -> Result<Stored, StoreError>;
+    async fn record_verdicts(&self, lease: Lease, verdicts: &[Verdict], at: Timestamp) -> Result<(), StoreError>;
+    /// What is to be deleted on the server: stored, committed, named by the server, wanted deleted since `wanted_before`, and
+    /// in the last listing.
+    async fn deletable(&self, lease: Lease, wanted_before: Timestamp) -> Result<Vec<RemoteKey>, StoreError>;
+    /// Before the server is asked: from here on a message that is missing was deleted by us.
+    async fn record_delete_asked(&self, lease: Lease, keys: &[RemoteKey], at: Timestamp) -> Result<(), StoreError>;
+    async fn record_deleted(
+        &self,
+        lease: Lease,
+        keys: &[RemoteKey],
+        proof: DeletionProof,
+        run: CheckRunId,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Messages that could not be fetched, latest first.
+    async fn list_trouble(&self, account: AccountId, page: PageRequest) -> Result<Page<Trouble>, StoreError>;
+    /// The beginning of a message that could not be fetched, if it was kept.
+    async fn trouble_sample(
+        &self,
+        account: AccountId,
+        id: RemoteId,
+        audit: &[AuditEntry],
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Lets the next check fetch it again: all of the account's without `id`. Answers with their number.
+    async fn retry_trouble(
+        &self,
+        account: AccountId,
+        id: Option<RemoteId>,
+        audit: &[AuditEntry],
     ) -> Result<u64, StoreError>;
-    async fn record_verdict(&self, lease: Lease, key: &RemoteKey, verdict: &Verdict) -> Result<(), StoreError>;
-    async fn record_deleted(&self, lease: Lease, keys: &[RemoteKey], at: Timestamp) -> Result<(), StoreError>;
+    /// What the next checks will delete on the server, earliest first.
+    async fn list_planned_deletions(
+        &self,
+        account: AccountId,
+        page: PageRequest,
+    ) -> Result<Page<PlannedDeletion>, StoreError>;
+    /// Receipts, latest first.
+    async fn list_deletions(&self, account: AccountId, page: PageRequest) -> Result<Page<Deletion>, StoreError>;
 
     /// Newest first, by the date of collection and then id.
     async fn list_messages(
@@ -348,8 +467,8 @@ pub trait LedgerStore: Send + Sync {
         query: &MessageQuery,
     ) -> Result<Page<MessageRow>, StoreError>;
     async fn find_message(&self, id: MessageId, reader: Option<UserId>) -> Result<Option<MessageRow>, StoreError>;
-    /// The bytes as the server gave them.
-    async fn raw_message(&self, id: MessageId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The bytes as the server gave them, part by part, from 0; a message that arrived whole has one part.
+    async fn raw_part(&self, id: MessageId, nth: u32) -> Result<Option<Vec<u8>>, StoreError>;
     /// Records that the reader opened it, with the audit entry.
     async fn open_message(
         &self,
@@ -365,11 +484,20 @@ pub trait LedgerStore: Send + Sync {
 pub struct Finished {
     pub run: CheckRun,
     pub health: Health,
+    /// A success moves it on: when the account is late without another one.
+    pub late_at: Option<Timestamp>,
+    /// What the mailbox looked like, if nothing is left to do in it.
+    pub mailbox: Option<MailboxState>,
+    /// After a refused credential: the account's siblings that use it too are not checked before this time.
+    pub spare_siblings_until: Option<Timestamp>,
+    /// The visit goes on: the connection stays open for the next check.
+    pub keeps_lease: bool,
+    pub transcript: Option<String>,
 }
 
 #[async_trait]
 pub trait CheckStore: Send + Sync {
-    /// Takes up to `limit` enabled, automatically checked accounts that are due and free, longest due first.
+    /// Takes up to `limit` accounts that are free and due: enabled and automatically checked, or asked for. Longest due first.
     async fn take_due(
         &self,
         owner: &str,
@@ -385,19 +513,71 @@ pub trait CheckStore: Send + Sync {
         now: Timestamp,
         lease_for: Duration,
     ) -> Result<Option<Lease>, StoreError>;
+    /// Has the account checked as soon as an instance is free, due or not.
+    async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError>;
     /// Prolongs the lease; `Fenced` if it was lost.
     async fn extend_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StoreError>;
+    /// Prolongs every lease that this instance still holds, and answers with them by account and fence.
+    async fn extend_leases(&self, owner: &str, until: Timestamp) -> Result<Vec<(AccountId, i64)>, StoreError>;
     async fn start_run(&self, lease: Lease, at: Timestamp) -> Result<CheckRunId, StoreError>;
     /// Records stages and counts of a running check, so that others can show them.
     async fn record_stages(&self, lease: Lease, run: CheckRunId, stages: &[StageRecord]) -> Result<(), StoreError>;
-    /// Ends the run, sets health and next due time, gives the lease back, in one transaction. Of a check that began before account
-    /// or credential were changed only the success counts.
+    /// Ends the run, sets health and next due time, gives the lease back unless it is kept, in one transaction. Of a check that
+    /// began before account or credential were changed only the success counts. A stop for a refused credential stops every
+    /// account that uses it; a success ends the stops that came of another account.
     async fn finish_run(&self, lease: Lease, finished: &Finished) -> Result<(), StoreError>;
     /// Gives the lease back without a run.
     async fn give_back(&self, lease: Lease, due_at: Option<Timestamp>) -> Result<(), StoreError>;
     /// Newest first.
     async fn list_runs(&self, account: AccountId, page: PageRequest) -> Result<Page<CheckRun>, StoreError>;
     async fn find_run(&self, id: CheckRunId) -> Result<Option<CheckRun>, StoreError>;
+    /// The dialogue with the server, if it was taken down.
+    async fn run_transcript(&self, id: CheckRunId) -> Result<Option<String>, StoreError>;
+    /// Removes up to `limit` runs that ended before; answers with their number. Receipts of deletions outlive them.
+    async fn purge_runs(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
     /// When the earliest account falls due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// How many accounts there are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub n_automatic: u64,
+    pub n_running: u64,
+    pub n_due: u64,
+    pub n_late: u64,
+    pub n_failing: u64,
+    pub n_stopped: u64,
+    pub n_quarantined: u64,
+}
+
+#[async_trait]
+pub trait WatchStore: Send + Sync {
+    /// Raises the accounts whose time has passed; answers with how many are newly late.
+    async fn mark_late(&self, now: Timestamp) -> Result<u64, StoreError>;
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError>;
+    /// The checks that have been under way for longest.
+    async fn list_running(&self, limit: u32) -> Result<Vec<Running>, StoreError>;
+    /// Accounts that are failing or late, counted by what they have in common.
+    async fn ailing(&self) -> Result<Vec<Ailing>, StoreError>;
+    /// Notes that an instance lives, and forgets those not seen since `gone_before`.
+    async fn touch_instance(
+        &self,
+        id: &str,
+        role: InstanceRole,
+        host: &str,
+        now: Timestamp,
+        gone_before: Timestamp,
+    ) -> Result<(), StoreError>;
+    async fn remove_instance(&self, id: &str) -> Result<(), StoreError>;
+    async fn list_instances(&self) -> Result<Vec<Instance>, StoreError>;
+    /// Opens incidents for causes that have none, brings the open ones up to date, and ends those whose cause is not among them.
+    async fn update_incidents(&self, causes: &[Cause], now: Timestamp) -> Result<(), StoreError>;
+    /// Takes an incident of which nobody was told yet: one that opened before `opened_before`, or one that was told of and is
+    /// over. Whoever takes it tells, and nobody else does; it is noted as told in the same transaction.
+    async fn take_untold(&self, opened_before: Timestamp, now: Timestamp) -> Result<Option<Incident>, StoreError>;
+    /// What came of telling.
+    async fn record_told(&self, id: IncidentId, detail: &str) -> Result<(), StoreError>;
+    /// The open ones, then those that are over, latest first.
+    async fn list_incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError>;
 }
