@@ -3,67 +3,28 @@
 use async_trait::async_trait;
 use domain::{
     audit::AuditEntry,
-    ids::{AccountId, MessageId, UserId},
-    message::{MessageQuery, MessageRow},
-    page::Page,
+    ids::{AccountId, CheckRunId, MessageId, RemoteId, UserId},
+    ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
+    message::{MessageIndex, MessageQuery, MessageRow},
+    page::{Page, PageRequest},
     text::fold,
     time::Timestamp,
 };
-use service::ports::{Arrival, KnownRemote, Lease, LedgerStore, Listed, RemoteKey, RemoteState, StoreError, Verdict};
+use service::ports::{
+    Arrival, Assembled, FailedFetch, KnownRemote, Lease, LedgerStore, Listed, MailboxState, Part, RemoteKey,
+    RemoteState, StoreError, Stored, Verdict, WorkLeft,
+};
 
 use crate::{
     PostgresStore, Tx, audit,
     checks::check_fence,
     error::backend,
     record::{clean, count, pattern},
+    remote::{DeletionRecord, PlannedRecord, RemoteRecord, TroubleRecord, columns, parse_state},
 };
 
-/// Zstandard's own default: about as fast as the disk, and mail shrinks to a third.
-const COMPRESSION: i32 = 3;
-
-struct RemoteRecord {
-    id: i64,
-    uid_validity: Option<i64>,
-    uid: Option<i64>,
-    uidl: Option<String>,
-    state: String,
-    n_attempts: i64,
-    delete_wanted_at: Option<i64>,
-}
-
-impl TryFrom<RemoteRecord> for KnownRemote {
-    type Error = StoreError;
-
-    fn try_from(record: RemoteRecord) -> Result<Self, StoreError> {
-        let corrupt = |column| StoreError::Corrupt { table: "remotes", column, row: record.id };
-        let key = match (record.uid_validity, record.uid, record.uidl) {
-            (Some(uid_validity), Some(uid), None) => RemoteKey::Uid {
-                uid_validity: u32::try_from(uid_validity).map_err(|_| corrupt("uid_validity"))?,
-                uid: u32::try_from(uid).map_err(|_| corrupt("uid"))?,
-            },
-            (None, None, Some(uidl)) => RemoteKey::Uidl(uidl),
-            _ => return Err(corrupt("uid")),
-        };
-        let state = parse_state(&record.state).ok_or_else(|| corrupt("state"))?;
-        Ok(Self {
-            key,
-            state,
-            n_attempts: u32::try_from(record.n_attempts).map_err(|_| corrupt("n_attempts"))?,
-            is_delete_wanted: state == RemoteState::Stored && record.delete_wanted_at.is_some(),
-        })
-    }
-}
-
-fn parse_state(text: &str) -> Option<RemoteState> {
-    Some(match text {
-        "listed" => RemoteState::Listed,
-        "stored" => RemoteState::Stored,
-        "too_large" => RemoteState::TooLarge,
-        "quarantined" => RemoteState::Quarantined,
-        "deleted" => RemoteState::Deleted,
-        _ => return None,
-    })
-}
+/// Zstandard's fastest ordinary level: mail shrinks almost as much, and the network is not waited for.
+const COMPRESSION: i32 = 1;
 
 struct MessageRecord {
     id: i64,
@@ -95,12 +56,36 @@ impl From<MessageRecord> for MessageRow {
 
 #[async_trait]
 impl LedgerStore for PostgresStore {
-    async fn known_remotes(&self, account: AccountId) -> Result<Vec<KnownRemote>, StoreError> {
+    async fn work_left(&self, lease: Lease) -> Result<WorkLeft, StoreError> {
+        let found = sqlx::query!(
+            r#"SELECT mailbox_messages, mailbox_uid_validity, mailbox_uid_next,
+                 (SELECT COUNT(*) FROM remotes WHERE account_id = $1 AND epoch = $2 AND state = 'listed'
+                      AND missing_at IS NULL) AS "n_listed!",
+                 (SELECT COUNT(*) FROM remotes
+                  WHERE account_id = $1 AND epoch = $2 AND state = 'stored' AND delete_wanted_at IS NOT NULL) AS "n_to_delete!"
+             FROM accounts WHERE id = $1"#,
+            lease.account_id.0,
+            lease.epoch
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?
+        .ok_or(StoreError::NotFound)?;
+        let mailbox = found.mailbox_messages.map(|n_messages| MailboxState {
+            n_messages: count(n_messages),
+            uid_validity: found.mailbox_uid_validity.and_then(|it| u32::try_from(it).ok()),
+            uid_next: found.mailbox_uid_next.and_then(|it| u32::try_from(it).ok()),
+        });
+        Ok(WorkLeft { n_listed: count(found.n_listed), n_to_delete: count(found.n_to_delete), mailbox })
+    }
+
+    async fn known_remotes(&self, lease: Lease) -> Result<Vec<KnownRemote>, StoreError> {
         let records = sqlx::query_as!(
             RemoteRecord,
-            "SELECT id, uid_validity, uid, uidl, state, n_attempts, delete_wanted_at
-             FROM remotes WHERE account_id = $1 ORDER BY id",
-            account.0
+            "SELECT id, uid_validity, uid, uidl, state, n_attempts, missing_at, delete_asked_at, staged
+             FROM remotes WHERE account_id = $1 AND epoch = $2 ORDER BY id",
+            lease.account_id.0,
+            lease.epoch
         )
         .fetch_all(self.reader())
         .await
@@ -114,10 +99,11 @@ impl LedgerStore for PostgresStore {
         for listed in listed {
             let (uid_validity, uid, uidl) = columns(&listed.key);
             sqlx::query!(
-                "INSERT INTO remotes (account_id, uid_validity, uid, uidl, state, size, listed_at)
-                 VALUES ($1, $2, $3, $4, 'listed', $5, $6)
+                "INSERT INTO remotes (account_id, epoch, uid_validity, uid, uidl, state, size, listed_at)
+                 VALUES ($1, $2, $3, $4, $5, 'listed', $6, $7)
                  ON CONFLICT DO NOTHING",
                 lease.account_id.0,
+                lease.epoch,
                 uid_validity,
                 uid,
                 uidl,
@@ -131,59 +117,253 @@ impl LedgerStore for PostgresStore {
         tx.commit().await.map_err(backend)
     }
 
-    async fn store_arrivals(
+    async fn note_missing(
         &self,
         lease: Lease,
-        arrivals: Vec<Arrival>,
-        delete_wanted: bool,
+        missing: &[RemoteKey],
+        back: &[RemoteKey],
+        may_be_renamed: bool,
         at: Timestamp,
     ) -> Result<u64, StoreError> {
-        // Compressing takes longer than writing: it is done before the one writer is held up.
-        let packed = tokio::task::spawn_blocking(move || arrivals.into_iter().map(pack).collect::<Result<Vec<_>, _>>());
-        let packed = packed.await.map_err(|it| StoreError::Backend(Box::new(it)))?;
-        let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        let mut n_new = 0;
-        for (arrival, size, body) in packed {
-            n_new += u64::from(store_one(&mut tx, lease, &arrival, size, &body, delete_wanted, at).await?);
+        for key in missing {
+            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
+            sqlx::query!(
+                "UPDATE remotes SET missing_at = $1, may_be_renamed = $2 WHERE id = $3 AND missing_at IS NULL",
+                at.0,
+                may_be_renamed,
+                id
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         }
+        for key in back {
+            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
+            sqlx::query!("UPDATE remotes SET missing_at = NULL, may_be_renamed = FALSE WHERE id = $1", id)
+                .execute(&mut *tx)
+                .await
+                .map_err(backend)?;
+        }
+        sqlx::query!(
+            "UPDATE remotes SET missing_at = $1, may_be_renamed = TRUE
+             WHERE account_id = $2 AND epoch < $3 AND state = 'stored' AND missing_at IS NULL",
+            at.0,
+            lease.account_id.0,
+            lease.epoch
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        let n_renamable = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "n!" FROM remotes
+             WHERE account_id = $1 AND may_be_renamed AND state = 'stored' AND delete_asked_at IS NULL"#,
+            lease.account_id.0
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(backend)?;
         tx.commit().await.map_err(backend)?;
-        Ok(n_new)
+        Ok(count(n_renamable))
     }
 
-    async fn record_verdict(&self, lease: Lease, key: &RemoteKey, verdict: &Verdict) -> Result<(), StoreError> {
+    async fn settle_missing(&self, lease: Lease) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        let Some((id, _)) = find_remote(&mut tx, lease.account_id, key).await? else { return Ok(()) };
-        match verdict {
-            Verdict::TooLarge => {
-                sqlx::query!("UPDATE remotes SET state = 'too_large' WHERE id = $1 AND state = 'listed'", id)
-            }
-            Verdict::Failed { reason, quarantine_after } => sqlx::query!(
-                "UPDATE remotes
-                 SET n_attempts = n_attempts + 1, reason = $2,
-                     state = CASE WHEN n_attempts + 1 >= $3 THEN 'quarantined' ELSE 'listed' END
-                 WHERE id = $1 AND state = 'listed'",
-                id,
-                clean(reason),
-                i64::from(*quarantine_after)
-            ),
-        }
+        sqlx::query!(
+            "UPDATE remotes SET may_be_renamed = FALSE WHERE account_id = $1 AND may_be_renamed",
+            lease.account_id.0
+        )
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 
-    async fn record_deleted(&self, lease: Lease, keys: &[RemoteKey], at: Timestamp) -> Result<(), StoreError> {
+    async fn store_arrivals(
+        &self,
+        lease: Lease,
+        arrivals: Vec<Arrival>,
+        delete_wanted: bool,
+        at: Timestamp,
+    ) -> Result<Stored, StoreError> {
+        // Compressing takes longer than writing: it is done before the one writer is held up.
+        let packed = tokio::task::spawn_blocking(move || arrivals.into_iter().map(pack).collect::<Result<Vec<_>, _>>());
+        let packed = packed.await.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let mut tx = self.begin().await?;
+        check_fence(&mut tx, lease).await?;
+        let mut stored = Stored::default();
+        for (message, body) in packed {
+            stored += store_one(&mut tx, lease, &message, Some(&body), delete_wanted, at).await?;
+        }
+        tx.commit().await.map_err(backend)?;
+        Ok(stored)
+    }
+
+    async fn stage_part(&self, lease: Lease, part: Part) -> Result<(), StoreError> {
+        let Part { key, offset, bytes, .. } = part;
+        let length = bytes.len() as u64;
+        let packed = tokio::task::spawn_blocking(move || zstd::encode_all(bytes.as_slice(), COMPRESSION)).await;
+        let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let mut tx = self.begin().await?;
+        check_fence(&mut tx, lease).await?;
+        let Some((id, state)) = find_remote(&mut tx, lease, &key).await? else {
+            return Err(StoreError::Gone { field: "remote" });
+        };
+        if state == RemoteState::Stored || state == RemoteState::Deleted {
+            return Ok(());
+        }
+        if offset == 0 {
+            sqlx::query!("DELETE FROM parts WHERE remote_id = $1", id).execute(&mut *tx).await.map_err(backend)?;
+            sqlx::query!("UPDATE remotes SET staged = 0 WHERE id = $1", id).execute(&mut *tx).await.map_err(backend)?;
+        }
+        let grown = sqlx::query!(
+            "UPDATE remotes SET staged = staged + $1 WHERE id = $2 AND staged = $3",
+            signed(length),
+            id,
+            signed(offset)
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        if grown.rows_affected() == 0 {
+            return Err(StoreError::Conflict);
+        }
+        if length > 0 {
+            sqlx::query!(
+                "INSERT INTO parts (remote_id, nth, raw)
+                 VALUES ($1, (SELECT COUNT(*) FROM parts WHERE remote_id = $1), $2)",
+                id,
+                packed
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        }
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn staged_part(&self, lease: Lease, key: &RemoteKey, nth: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let (uid_validity, uid, uidl) = columns(key);
+        let raw = sqlx::query_scalar!(
+            "SELECT raw FROM parts WHERE nth = $1 AND remote_id =
+                 (SELECT id FROM remotes WHERE account_id = $2 AND epoch = $3
+                      AND ((uid_validity = $4 AND uid = $5) OR uidl = $6))",
+            i64::from(nth),
+            lease.account_id.0,
+            lease.epoch,
+            uid_validity,
+            uid,
+            uidl
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
+        match raw {
+            Some(raw) => unpack(raw, "parts", lease.account_id.0).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn publish_staged(
+        &self,
+        lease: Lease,
+        message: &Assembled,
+        delete_wanted: bool,
+        at: Timestamp,
+    ) -> Result<Stored, StoreError> {
+        let mut tx = self.begin().await?;
+        check_fence(&mut tx, lease).await?;
+        let stored = store_one(&mut tx, lease, message, None, delete_wanted, at).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(stored)
+    }
+
+    async fn record_verdicts(&self, lease: Lease, verdicts: &[Verdict], at: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        check_fence(&mut tx, lease).await?;
+        for verdict in verdicts {
+            match verdict {
+                Verdict::TooLarge(key) => {
+                    let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
+                    sqlx::query!("UPDATE remotes SET state = 'too_large' WHERE id = $1 AND state = 'listed'", id)
+                }
+                Verdict::Failed { failed: FailedFetch { key, reason, sample }, quarantine_after } => {
+                    let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
+                    sqlx::query!(
+                        "UPDATE remotes
+                         SET n_attempts = n_attempts + 1, reason = $2, failed_at = $3,
+                             sample = COALESCE($4, sample),
+                             state = CASE WHEN n_attempts + 1 >= $5 THEN 'quarantined' ELSE 'listed' END
+                         WHERE id = $1 AND state = 'listed'",
+                        id,
+                        clean(reason),
+                        at.0,
+                        Some(sample).filter(|it| !it.is_empty()),
+                        i64::from(*quarantine_after)
+                    )
+                }
+            }
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        }
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn deletable(&self, lease: Lease, wanted_before: Timestamp) -> Result<Vec<RemoteKey>, StoreError> {
+        let records = sqlx::query_as!(
+            RemoteRecord,
+            "SELECT id, uid_validity, uid, uidl, state, n_attempts, missing_at, delete_asked_at, staged
+             FROM remotes
+             WHERE account_id = $1 AND epoch = $2 AND state = 'stored' AND delete_wanted_at <= $3 AND missing_at IS NULL
+                 AND message_id IS NOT NULL AND (uidl IS NULL OR uidl NOT LIKE ' %')
+             ORDER BY id",
+            lease.account_id.0,
+            lease.epoch,
+            wanted_before.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        records.into_iter().map(|it| KnownRemote::try_from(it).map(|it| it.key)).collect()
+    }
+
+    async fn record_delete_asked(&self, lease: Lease, keys: &[RemoteKey], at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
         for key in keys {
-            let Some((id, _)) = find_remote(&mut tx, lease.account_id, key).await? else { continue };
+            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
+            sqlx::query!("UPDATE remotes SET delete_asked_at = $1 WHERE id = $2 AND state = 'stored'", at.0, id)
+                .execute(&mut *tx)
+                .await
+                .map_err(backend)?;
+        }
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn record_deleted(
+        &self,
+        lease: Lease,
+        keys: &[RemoteKey],
+        proof: DeletionProof,
+        run: CheckRunId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        check_fence(&mut tx, lease).await?;
+        for key in keys {
+            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
             sqlx::query!(
-                "UPDATE remotes SET state = 'deleted', deleted_at = $1 WHERE id = $2 AND state = 'stored'",
+                "UPDATE remotes
+                 SET state = 'deleted', deleted_at = $1, deletion_proof = $2, deleted_by = $3, may_be_renamed = FALSE
+                 WHERE id = $4 AND state = 'stored'",
                 at.0,
+                proof.as_str(),
+                run.0,
                 id
             )
             .execute(&mut *tx)
@@ -191,6 +371,144 @@ impl LedgerStore for PostgresStore {
             .map_err(backend)?;
         }
         tx.commit().await.map_err(backend)
+    }
+
+    async fn list_trouble(&self, account: AccountId, page: PageRequest) -> Result<Page<Trouble>, StoreError> {
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM remotes
+             WHERE account_id = $1 AND missing_at IS NULL
+                 AND (state IN ('quarantined', 'too_large') OR (state = 'listed' AND n_attempts > 0))"#,
+            account.0
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            TroubleRecord,
+            r#"SELECT id, uid_validity, uid, uidl, state, size, n_attempts, reason, listed_at, failed_at,
+                 sample IS NOT NULL AS "has_sample!: bool"
+             FROM remotes
+             WHERE account_id = $1 AND missing_at IS NULL
+                 AND (state IN ('quarantined', 'too_large') OR (state = 'listed' AND n_attempts > 0))
+             ORDER BY id DESC
+             LIMIT $2 OFFSET $3"#,
+            account.0,
+            page.limit(),
+            page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let items = records.into_iter().map(Trouble::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::new(items, count(total), page))
+    }
+
+    async fn trouble_sample(
+        &self,
+        account: AccountId,
+        id: RemoteId,
+        audit: &[AuditEntry],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut tx = self.begin().await?;
+        let sample =
+            sqlx::query_scalar!("SELECT sample FROM remotes WHERE id = $1 AND account_id = $2", id.0, account.0)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(backend)?
+                .flatten();
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(sample)
+    }
+
+    async fn retry_trouble(
+        &self,
+        account: AccountId,
+        id: Option<RemoteId>,
+        audit: &[AuditEntry],
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let retried = sqlx::query!(
+            "UPDATE remotes SET state = 'listed', n_attempts = 0
+             WHERE account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR id = $2)
+                 AND (state IN ('quarantined', 'too_large') OR (state = 'listed' AND n_attempts > 0))",
+            account.0,
+            id.map(|it| it.0)
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(retried.rows_affected())
+    }
+
+    async fn list_planned_deletions(
+        &self,
+        account: AccountId,
+        page: PageRequest,
+    ) -> Result<Page<PlannedDeletion>, StoreError> {
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM remotes JOIN accounts ON accounts.id = remotes.account_id
+             WHERE remotes.account_id = $1 AND remotes.epoch = accounts.epoch AND NOT accounts.keep_copy
+                 AND remotes.state = 'stored' AND remotes.delete_wanted_at IS NOT NULL AND remotes.missing_at IS NULL
+                 AND remotes.message_id IS NOT NULL AND (remotes.uidl IS NULL OR remotes.uidl NOT LIKE ' %')"#,
+            account.0
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            PlannedRecord,
+            r#"SELECT remotes.id, remotes.uid_validity, remotes.uid, remotes.uidl, messages.id AS message_id,
+                 messages.subject, messages.size, messages.received_at,
+                 remotes.delete_wanted_at + accounts.hold_days * 86400000000 AS "due_at!: i64"
+             FROM remotes
+             JOIN accounts ON accounts.id = remotes.account_id
+             JOIN messages ON messages.id = remotes.message_id
+             WHERE remotes.account_id = $1 AND remotes.epoch = accounts.epoch AND NOT accounts.keep_copy
+                 AND remotes.state = 'stored' AND remotes.delete_wanted_at IS NOT NULL AND remotes.missing_at IS NULL
+                 AND (remotes.uidl IS NULL OR remotes.uidl NOT LIKE ' %')
+             ORDER BY remotes.delete_wanted_at, remotes.id
+             LIMIT $2 OFFSET $3"#,
+            account.0,
+            page.limit(),
+            page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let items = records.into_iter().map(PlannedDeletion::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::new(items, count(total), page))
+    }
+
+    async fn list_deletions(&self, account: AccountId, page: PageRequest) -> Result<Page<Deletion>, StoreError> {
+        let total = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "total!" FROM remotes WHERE account_id = $1 AND state = 'deleted'"#,
+            account.0
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        let records = sqlx::query_as!(
+            DeletionRecord,
+            r#"SELECT remotes.id, remotes.uid_validity, remotes.uid, remotes.uidl, remotes.message_id, remotes.size,
+                 remotes.delete_asked_at, remotes.deleted_at, remotes.deletion_proof, remotes.deleted_by,
+                 messages.subject AS "subject?", messages.received_at AS "received_at?",
+                 messages.content_hash AS "content_hash?"
+             FROM remotes LEFT JOIN messages ON messages.id = remotes.message_id
+             WHERE remotes.account_id = $1 AND remotes.state = 'deleted'
+             ORDER BY remotes.deleted_at DESC, remotes.id DESC
+             LIMIT $2 OFFSET $3"#,
+            account.0,
+            page.limit(),
+            page.offset()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let items = records.into_iter().map(Deletion::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::new(items, count(total), page))
     }
 
     async fn list_messages(
@@ -245,15 +563,21 @@ impl LedgerStore for PostgresStore {
         Ok(record.map(MessageRow::from))
     }
 
-    async fn raw_message(&self, id: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
-        let body = sqlx::query_scalar!("SELECT raw FROM bodies WHERE message_id = $1", id.0)
-            .fetch_optional(self.reader())
-            .await
-            .map_err(backend)?;
-        let Some(body) = body else { return Ok(None) };
-        let raw = tokio::task::spawn_blocking(move || zstd::decode_all(body.as_slice())).await;
-        let raw = raw.map_err(|it| StoreError::Backend(Box::new(it)))?;
-        raw.map(Some).map_err(|_| StoreError::Corrupt { table: "bodies", column: "raw", row: id.0 })
+    async fn raw_part(&self, id: MessageId, nth: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let raw = sqlx::query_scalar!(
+            r#"SELECT raw AS "raw!" FROM bodies WHERE message_id = $1 AND CAST($2 AS BIGINT) = 0
+             UNION ALL
+             SELECT raw FROM parts WHERE message_id = $1 AND nth = $2"#,
+            id.0,
+            i64::from(nth)
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
+        match raw {
+            Some(raw) => unpack(raw, "bodies", id.0).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn open_message(
@@ -280,89 +604,154 @@ impl LedgerStore for PostgresStore {
     }
 }
 
-/// The arrival without its bytes, their number, and the bytes compressed.
-fn pack(mut arrival: Arrival) -> Result<(Arrival, u64, Vec<u8>), std::io::Error> {
-    let raw = std::mem::take(&mut arrival.raw);
+/// A message about to be stored, without its bytes.
+type Packed = (Assembled, Vec<u8>);
+
+/// The arrival without its bytes, and the bytes compressed.
+fn pack(arrival: Arrival) -> Result<Packed, std::io::Error> {
+    let Arrival { key, raw, hash, index } = arrival;
     let body = zstd::encode_all(raw.as_slice(), COMPRESSION)?;
-    Ok((arrival, raw.len() as u64, body))
+    Ok((Assembled { key, size: raw.len() as u64, hash, index }, body))
 }
 
-/// Whether the message is new: one that is stored already is left as it is.
+async fn unpack(raw: Vec<u8>, table: &'static str, row: i64) -> Result<Vec<u8>, StoreError> {
+    let raw = tokio::task::spawn_blocking(move || zstd::decode_all(raw.as_slice())).await;
+    let raw = raw.map_err(|it| StoreError::Backend(Box::new(it)))?;
+    raw.map_err(|_| StoreError::Corrupt { table, column: "raw", row })
+}
+
+/// Stores what is not stored yet: a whole message with its body, or the parts that were staged.
 async fn store_one(
     tx: &mut Tx,
     lease: Lease,
-    arrival: &Arrival,
-    size: u64,
-    body: &[u8],
+    message: &Assembled,
+    body: Option<&[u8]>,
     delete_wanted: bool,
     at: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some((remote, state)) = find_remote(tx, lease.account_id, &arrival.key).await? else {
+) -> Result<Stored, StoreError> {
+    let Some((remote, state)) = find_remote(tx, lease, &message.key).await? else {
         return Err(StoreError::Gone { field: "remote" });
     };
-    if matches!(parse_state(&state), Some(RemoteState::Stored | RemoteState::Deleted)) {
-        return Ok(false);
+    if matches!(state, RemoteState::Stored | RemoteState::Deleted | RemoteState::Renamed) {
+        return Ok(Stored::default());
     }
-    let index = &arrival.index;
-    let message = sqlx::query_scalar!(
-        "INSERT INTO messages (account_id, subject, sender, sent_at, received_at, size, n_attachments,
-             message_id_field, is_unreadable, search_folded)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         RETURNING id",
-        lease.account_id.0,
-        clean(&index.subject),
-        clean(&index.from),
-        index.date.map(|it| it.0),
-        at.0,
-        signed(size),
-        i64::from(index.n_attachments),
-        clean(&index.message_id),
-        index.is_unreadable,
-        fold(&clean(&format!("{} {}", index.from, index.subject)))
-    )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(backend)?;
-    sqlx::query!("INSERT INTO bodies (message_id, raw) VALUES ($1, $2)", message, body)
-        .execute(&mut **tx)
-        .await
-        .map_err(backend)?;
+    let renamed = take_renamed(tx, lease, &message.hash).await?;
+    let (id, delete_wanted_at) = match renamed {
+        Some(renamed) => {
+            sqlx::query!("DELETE FROM parts WHERE remote_id = $1", remote).execute(&mut **tx).await.map_err(backend)?;
+            renamed
+        }
+        None => (add_message(tx, lease, remote, message, body, at).await?, delete_wanted.then_some(at.0)),
+    };
     sqlx::query!(
-        "UPDATE remotes SET state = 'stored', message_id = $1, delete_wanted_at = $2, reason = NULL WHERE id = $3",
-        message,
-        delete_wanted.then_some(at.0),
+        "UPDATE remotes
+         SET state = 'stored', message_id = $1, delete_wanted_at = $2, reason = NULL, sample = NULL, staged = 0,
+             missing_at = NULL, may_be_renamed = FALSE
+         WHERE id = $3",
+        id,
+        delete_wanted_at,
         remote
     )
     .execute(&mut **tx)
     .await
     .map_err(backend)?;
-    Ok(true)
+    let n = |it: bool| u64::from(it);
+    Ok(Stored { n_new: n(renamed.is_none()), n_renamed: n(renamed.is_some()) })
 }
 
-async fn find_remote(tx: &mut Tx, account: AccountId, key: &RemoteKey) -> Result<Option<(i64, String)>, StoreError> {
-    match key {
-        RemoteKey::Uid { uid_validity, uid } => {
-            let row = sqlx::query!(
-                "SELECT id, state FROM remotes WHERE account_id = $1 AND uid_validity = $2 AND uid = $3",
-                account.0,
-                i64::from(*uid_validity),
-                i64::from(*uid)
-            );
-            Ok(row.fetch_optional(&mut **tx).await.map_err(backend)?.map(|it| (it.id, it.state)))
-        }
-        RemoteKey::Uidl(uidl) => {
-            let row =
-                sqlx::query!("SELECT id, state FROM remotes WHERE account_id = $1 AND uidl = $2", account.0, uidl);
-            Ok(row.fetch_optional(&mut **tx).await.map_err(backend)?.map(|it| (it.id, it.state)))
-        }
-    }
+/// The stored message that equals this one and may have been renamed, taken from the row that had it, and since when that was
+/// to be deleted: another name makes nobody's copy deletable that was not before.
+async fn take_renamed(tx: &mut Tx, lease: Lease, hash: &[u8]) -> Result<Option<(i64, Option<i64>)>, StoreError> {
+    let found = sqlx::query!(
+        r#"SELECT remotes.id, remotes.message_id AS "message_id!", remotes.delete_wanted_at
+         FROM remotes JOIN messages ON messages.id = remotes.message_id
+         WHERE remotes.account_id = $1 AND remotes.may_be_renamed AND remotes.state = 'stored'
+             AND remotes.delete_asked_at IS NULL AND messages.content_hash = $2
+         ORDER BY remotes.id LIMIT 1"#,
+        lease.account_id.0,
+        hash
+    )
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(backend)?;
+    let Some(found) = found else { return Ok(None) };
+    sqlx::query!(
+        "UPDATE remotes SET state = 'renamed', message_id = NULL, may_be_renamed = FALSE WHERE id = $1",
+        found.id
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(backend)?;
+    Ok(Some((found.message_id, found.delete_wanted_at)))
 }
 
-fn columns(key: &RemoteKey) -> (Option<i64>, Option<i64>, Option<&str>) {
-    match key {
-        RemoteKey::Uid { uid_validity, uid } => (Some(i64::from(*uid_validity)), Some(i64::from(*uid)), None),
-        RemoteKey::Uidl(uidl) => (None, None, Some(uidl)),
+async fn add_message(
+    tx: &mut Tx,
+    lease: Lease,
+    remote: i64,
+    message: &Assembled,
+    body: Option<&[u8]>,
+    at: Timestamp,
+) -> Result<i64, StoreError> {
+    let MessageIndex { subject, from, date, n_attachments, message_id, is_unreadable } = &message.index;
+    let id = sqlx::query_scalar!(
+        r#"INSERT INTO messages (account_id, subject, sender, sent_at, received_at, size, n_attachments,
+             message_id_field, is_unreadable, search_folded, content_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         RETURNING id AS "id!""#,
+        lease.account_id.0,
+        clean(subject),
+        clean(from),
+        date.map(|it| it.0),
+        at.0,
+        signed(message.size),
+        i64::from(*n_attachments),
+        clean(message_id),
+        is_unreadable,
+        fold(&clean(&format!("{from} {subject}"))),
+        message.hash.as_slice()
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(backend)?;
+    match body {
+        Some(body) => sqlx::query!("INSERT INTO bodies (message_id, raw) VALUES ($1, $2)", id, body),
+        None => sqlx::query!("UPDATE parts SET message_id = $1 WHERE remote_id = $2", id, remote),
     }
+    .execute(&mut **tx)
+    .await
+    .map_err(backend)?;
+    Ok(id)
+}
+
+async fn find_remote(tx: &mut Tx, lease: Lease, key: &RemoteKey) -> Result<Option<(i64, RemoteState)>, StoreError> {
+    let (account, epoch) = (lease.account_id.0, lease.epoch);
+    let found = match columns(key) {
+        (Some(uid_validity), Some(uid), _) => sqlx::query!(
+            "SELECT id, state FROM remotes WHERE account_id = $1 AND epoch = $2 AND uid_validity = $3 AND uid = $4",
+            account,
+            epoch,
+            uid_validity,
+            uid
+        )
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?
+        .map(|it| (it.id, it.state)),
+        (_, _, uidl) => sqlx::query!(
+            "SELECT id, state FROM remotes WHERE account_id = $1 AND epoch = $2 AND uidl = $3",
+            account,
+            epoch,
+            uidl
+        )
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?
+        .map(|it| (it.id, it.state)),
+    };
+    let Some((id, state)) = found else { return Ok(None) };
+    let state = parse_state(&state).ok_or(StoreError::Corrupt { table: "remotes", column: "state", row: id })?;
+    Ok(Some((id, state)))
 }
 
 fn signed(n: u64) -> i64 {

@@ -10,10 +10,12 @@ mod credentials;
 mod error;
 mod ledger;
 mod record;
+mod remote;
 mod report_runs;
 mod schedules;
 mod smtp;
 mod users;
+mod watch;
 
 use std::time::Duration;
 
@@ -71,6 +73,12 @@ impl PostgresStore {
 
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         self.pool.begin().await.map_err(backend)
+    }
+
+    /// For what is found out again if the server crashes: how a check goes, who is late. It does not wait for the disk. Leases
+    /// are taken with [`Self::begin`]: a fence that is forgotten would be given to another instance too.
+    pub(crate) async fn begin_light(&self) -> Result<Tx, StoreError> {
+        self.pool.begin_with("BEGIN; SET LOCAL synchronous_commit = off").await.map_err(backend)
     }
 
     pub(crate) fn reader(&self) -> &PgPool {

@@ -39,6 +39,9 @@ pub(crate) struct AccountRecord {
     pub(crate) failure_since: Option<i64>,
     pub(crate) n_failures: i64,
     pub(crate) is_stopped: bool,
+    pub(crate) is_late: bool,
+    pub(crate) hold_days: i64,
+    pub(crate) push: bool,
 }
 
 impl AccountRecord {
@@ -62,7 +65,7 @@ impl AccountRecord {
         let failure = match &self.failure_kind {
             None => None,
             Some(kind) => Some(Failure {
-                kind: ErrorKind::parse(kind).ok_or_else(|| self.corrupt("failure_kind"))?,
+                kind: failure_kind(kind, self.id)?,
                 message: self.failure_message.clone().unwrap_or_default(),
                 since: Timestamp(self.failure_since.unwrap_or_default()),
                 n_failures: u32::try_from(self.n_failures).map_err(|_| self.corrupt("n_failures"))?,
@@ -73,6 +76,7 @@ impl AccountRecord {
             last_success_at: self.last_success_at.map(Timestamp),
             next_check_at: self.next_check_at.map(Timestamp),
             failure,
+            is_late: self.is_late,
         })
     }
 
@@ -98,6 +102,8 @@ impl AccountRecord {
             deleted_at: self.deleted_at.map(Timestamp),
             draft: AccountDraft {
                 keep_copy: self.keep_copy,
+                hold_days: u32::try_from(self.hold_days).map_err(|_| self.corrupt("hold_days"))?,
+                push: self.push,
                 automatic_check: self.automatic_check,
                 interval_s: u32::try_from(self.interval_s).map_err(|_| self.corrupt("interval_s"))?,
                 enabled: self.enabled,
@@ -119,6 +125,7 @@ impl AccountRecord {
 pub(crate) struct RunRecord {
     pub(crate) id: i64,
     pub(crate) account_id: i64,
+    pub(crate) due_at: Option<i64>,
     pub(crate) started_at: i64,
     pub(crate) finished_at: Option<i64>,
     pub(crate) outcome: String,
@@ -127,6 +134,7 @@ pub(crate) struct RunRecord {
     pub(crate) stages: String,
     pub(crate) error_kind: Option<String>,
     pub(crate) error_message: Option<String>,
+    pub(crate) has_transcript: bool,
 }
 
 impl TryFrom<RunRecord> for CheckRun {
@@ -144,6 +152,7 @@ impl TryFrom<RunRecord> for CheckRun {
         Ok(Self {
             id: CheckRunId(record.id),
             account_id: AccountId(record.account_id),
+            due_at: record.due_at.map(Timestamp),
             started_at: Timestamp(record.started_at),
             finished_at: record.finished_at.map(Timestamp),
             outcome: Outcome::parse(&record.outcome).ok_or_else(|| corrupt("outcome"))?,
@@ -151,8 +160,14 @@ impl TryFrom<RunRecord> for CheckRun {
             deleted_messages: u64::try_from(record.deleted_messages).map_err(|_| corrupt("deleted_messages"))?,
             stages: serde_json::from_str(&record.stages).map_err(|_| corrupt("stages"))?,
             error,
+            has_transcript: record.has_transcript,
         })
     }
+}
+
+/// The kind of an account's failure.
+pub(crate) fn failure_kind(text: &str, row: i64) -> Result<ErrorKind, StoreError> {
+    ErrorKind::parse(text).ok_or(StoreError::Corrupt { table: "accounts", column: "failure_kind", row })
 }
 
 /// Counts are never negative in the database.

@@ -210,6 +210,20 @@ impl UserStore for PostgresStore {
         Ok(current)
     }
 
+    async fn set_setting(&self, key: &str, value: &str, audit: &[AuditEntry]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            key,
+            value
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)
+    }
+
     async fn has_sealed_secrets(&self) -> Result<bool, StoreError> {
         let n = sqlx::query_scalar!(r#"SELECT COUNT(*) AS "n!" FROM credentials"#)
             .fetch_one(self.reader())

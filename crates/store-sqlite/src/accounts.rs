@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use domain::{
     account::{
-        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, MessageCounts,
-        Route,
+        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, HealthState,
+        MessageCounts, Route,
     },
     audit::AuditEntry,
     ids::{AccountId, ConnectorId, CredentialId},
@@ -50,7 +50,7 @@ impl AccountStore for SqliteStore {
             r#"SELECT json_group_array(json_array(id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
                  deleted_at, last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures,
-                 is_stopped)) AS "packed!: String"
+                 is_stopped, is_late, hold_days, push)) AS "packed!: String"
              FROM accounts
              WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
             wanted
@@ -77,7 +77,8 @@ impl AccountStore for SqliteStore {
             AccountRecord,
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
-                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
+                 is_late, hold_days, push
              FROM accounts
              WHERE deleted_at IS NOT NULL
              ORDER BY deleted_at DESC, id DESC
@@ -97,7 +98,8 @@ impl AccountStore for SqliteStore {
             AccountRecord,
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
-                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
+                 is_late, hold_days, push
              FROM accounts
              WHERE id = $1",
             id.0
@@ -120,8 +122,8 @@ impl AccountStore for SqliteStore {
         let id = sqlx::query_scalar!(
             r#"INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
-                 next_check_at)
-             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 next_check_at, late_at, hold_days, push)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
              RETURNING id AS "id!""#,
             draft.name,
             fold(&draft.name),
@@ -137,7 +139,10 @@ impl AccountStore for SqliteStore {
             destination.security.skips_certificate(),
             destination.route.connector_id().map(|it| it.0),
             draft.credential_id.0,
-            due_at.map(|it| it.0)
+            due_at.map(|it| it.0),
+            due_at.map(|it| it.plus(draft.late_after()).0),
+            i64::from(draft.hold_days),
+            draft.push
         )
         .fetch_one(&mut *tx)
         .await
@@ -163,7 +168,11 @@ impl AccountStore for SqliteStore {
         let destination = &draft.destination;
         sqlx::query!(
             "UPDATE accounts
-             SET version = version + 1, setup = setup + 1, name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
+             SET version = version + 1, setup = setup + 1,
+                 epoch = epoch + CASE WHEN protocol = $7 AND address = $8 AND port = $9 AND credential_id = $14
+                     AND COALESCE(connector_id, 0) = COALESCE(CAST($13 AS BIGINT), 0) THEN 0 ELSE 1 END,
+                 mailbox_messages = NULL, late_at = $17, is_late = FALSE, stopped_by = NULL, hold_days = $18, push = $19,
+                 name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
                  interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
                  connection_type = $11, skip_certificate = $12, connector_id = $13, credential_id = $14,
                  next_check_at = $15, failure_kind = NULL, failure_message = NULL, failure_since = NULL,
@@ -185,7 +194,10 @@ impl AccountStore for SqliteStore {
             destination.route.connector_id().map(|it| it.0),
             draft.credential_id.0,
             due_at.map(|it| it.0),
-            id.0
+            id.0,
+            due_at.map(|it| it.plus(draft.late_after()).0),
+            i64::from(draft.hold_days),
+            draft.push
         )
         .execute(&mut *tx)
         .await
@@ -205,7 +217,10 @@ impl AccountStore for SqliteStore {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
         sqlx::query!(
-            "UPDATE accounts SET version = version + 1, deleted_at = $1, next_check_at = NULL WHERE id = $2",
+            "UPDATE accounts
+             SET version = version + 1, deleted_at = $1, next_check_at = NULL, late_at = NULL, is_late = FALSE,
+                 asked_at = NULL
+             WHERE id = $2",
             at.0,
             id.0
         )
@@ -224,7 +239,9 @@ impl AccountStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let restored = sqlx::query!(
-            "UPDATE accounts SET version = version + 1, deleted_at = NULL, next_check_at = $1
+            "UPDATE accounts
+             SET version = version + 1, deleted_at = NULL, next_check_at = $1,
+                 late_at = CAST($1 AS BIGINT) + 2 * interval_s * 1000000 + 60000000
              WHERE id = $2 AND deleted_at IS NOT NULL",
             due_at.map(|it| it.0),
             id.0
@@ -285,6 +302,15 @@ impl AccountStore for SqliteStore {
         .await
         .map_err(backend)?;
         sqlx::query!(
+            "DELETE FROM parts
+             WHERE message_id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            id.0,
+            limit
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        sqlx::query!(
             "DELETE FROM bodies
              WHERE message_id IN (SELECT id FROM messages WHERE account_id = $1 ORDER BY id LIMIT $2)",
             id.0,
@@ -306,7 +332,15 @@ impl AccountStore for SqliteStore {
             tx.commit().await.map_err(backend)?;
             return Ok(Purged::Part);
         }
+        sqlx::query!("DELETE FROM parts WHERE remote_id IN (SELECT id FROM remotes WHERE account_id = $1)", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         sqlx::query!("DELETE FROM remotes WHERE account_id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
+        sqlx::query!("DELETE FROM transcripts WHERE run_id IN (SELECT id FROM check_runs WHERE account_id = $1)", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         sqlx::query!("DELETE FROM check_runs WHERE account_id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
         sqlx::query!("DELETE FROM accounts WHERE id = $1", id.0).execute(&mut *tx).await.map_err(backend)?;
         audit::write(&mut tx, audit).await?;
@@ -316,7 +350,7 @@ impl AccountStore for SqliteStore {
 
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError> {
         let found = sqlx::query!(
-            r#"SELECT COUNT(*) AS "stored!", COUNT(*) FILTER (WHERE state = 'deleted') AS "only_here!"
+            r#"SELECT COUNT(*) AS "stored!", COUNT(*) FILTER (WHERE state = 'deleted' OR missing_at IS NOT NULL) AS "only_here!"
              FROM remotes WHERE account_id = $1 AND message_id IS NOT NULL"#,
             id.0
         )
@@ -331,7 +365,7 @@ impl AccountStore for SqliteStore {
         let mut tx = self.begin().await?;
         let wanted = sqlx::query!(
             "UPDATE remotes SET delete_wanted_at = $1
-             WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL",
+             WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL AND missing_at IS NULL",
             at.0,
             id.0
         )
@@ -365,7 +399,8 @@ fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i6
     builder.push(
         "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
              secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
-             last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped
+             last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
+                 is_late, hold_days, push
          FROM accounts",
     );
     // A plus before a column keeps its index out of it. Else SQLite, without statistics, takes it and sorts all it finds there.
@@ -380,7 +415,11 @@ fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter, before: &
     if !filter.name.is_empty() {
         builder.push(" AND name_folded LIKE ").push_bind(pattern(&filter.name)).push(" ESCAPE '\\'");
     }
+    if let Some(health) = filter.health.filter(|it| *it != HealthState::Late) {
+        builder.push(" AND ").push(before).push("health_rank = ").push_bind(health as i64);
+    }
     let flags = [
+        ("is_late", (filter.health == Some(HealthState::Late)).then_some(true)),
         ("secure_connection", filter.secure_connection),
         ("automatic_check", filter.automatic_check),
         ("keep_copy", filter.keep_copy),
@@ -462,11 +501,11 @@ mod tests {
     const MANY: &str = "
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
         INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
-            address, port, secure_connection, connection_type, skip_certificate, credential_id, deleted_at, health_rank)
+            address, port, secure_connection, connection_type, skip_certificate, credential_id, deleted_at, health_rank, is_late)
         SELECT 1, 'Account ' || n, 'account ' || n, n % 2 = 0, n % 3 = 0, 300, n % 5 > 0,
             CASE WHEN n % 2 = 0 THEN 'imap' ELSE 'pop3' END, 'mail.example.org', 100 + n % 900, n % 3 > 0,
             CASE n % 3 WHEN 0 THEN '' WHEN 1 THEN 'ssl' ELSE 'tls' END, FALSE, $1,
-            CASE WHEN n % 10 = 0 THEN 1 END, n % 4
+            CASE WHEN n % 10 = 0 THEN 1 END, n % 4, n % 4 = 2
         FROM numbers";
 
     /// Everything, and what each filter leaves.
@@ -478,6 +517,10 @@ mod tests {
             filters.push(AccountFilter { automatic_check: wanted, ..none.clone() });
             filters.push(AccountFilter { keep_copy: wanted, ..none.clone() });
             filters.push(AccountFilter { enabled: wanted, ..none.clone() });
+            filters.push(AccountFilter {
+                health: wanted.map(|it| if it { HealthState::Late } else { HealthState::Failing }),
+                ..none.clone()
+            });
         }
         filters
     }

@@ -154,6 +154,19 @@ impl CredentialStore for SqliteStore {
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
+        // Another user name is another mailbox, whose names of messages mean nothing in the present one.
+        sqlx::query!(
+            "UPDATE accounts
+             SET setup = setup + 1,
+                 epoch = epoch + (SELECT CASE WHEN username = $1 THEN 0 ELSE 1 END FROM credentials WHERE id = $2),
+                 mailbox_messages = NULL
+             WHERE credential_id = $2",
+            draft.username,
+            id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         sqlx::query!(
             "UPDATE credentials
              SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, username = $4
@@ -167,10 +180,6 @@ impl CredentialStore for SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
-        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE credential_id = $1", id.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(backend)?;
         if let Some(secret) = secret {
             let (at, by) = set_by(audit);
             sqlx::query!(
@@ -220,10 +229,10 @@ impl CredentialStore for SqliteStore {
 async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE accounts
-         SET is_stopped = FALSE, failure_kind = NULL, failure_message = NULL, failure_since = NULL, n_failures = 0,
+         SET is_stopped = FALSE, stopped_by = NULL, failure_kind = NULL, failure_message = NULL, failure_since = NULL, n_failures = 0,
              health_rank = CASE WHEN last_success_at IS NULL THEN 1 ELSE 0 END,
              next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($1 AS BIGINT) END
-         WHERE credential_id = $2 AND failure_kind = 'authentication'",
+         WHERE credential_id = $2 AND failure_kind IN ('authentication', 'expired')",
         at,
         id.0
     )

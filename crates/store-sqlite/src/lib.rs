@@ -11,10 +11,12 @@ mod credentials;
 mod error;
 mod ledger;
 mod record;
+mod remote;
 mod report_runs;
 mod schedules;
 mod smtp;
 mod users;
+mod watch;
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -74,7 +76,13 @@ impl SqliteStore {
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(backend)
+        self.writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await.map_err(backend)
+    }
+
+    /// For what is found out again if a power cut takes it: who is due, who holds what, how a check went. It does not wait for
+    /// the disk, and what is written later with [`Self::begin`] makes it durable too.
+    pub(crate) async fn begin_light(&self) -> Result<Tx, StoreError> {
+        self.writer.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await.map_err(backend)
     }
 
     pub(crate) fn scanner(&self) -> &SqlitePool {

@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 use domain::{
     account::{
         AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Failure, Health,
-        MessageCounts, Protocol, Route, Security, Trust,
+        HealthState, MessageCounts, Protocol, Route, Security, Trust,
     },
     actor::Role,
     audit::{AuditAction, AuditQuery},
     check::ErrorKind,
     ids::{AccountId, ConnectorId, CredentialId},
+    ledger::DeletionProof,
     message::MessageQuery,
     page::PageRequest,
     text::fold,
@@ -19,7 +20,7 @@ use service::ports::{Purged, StoreError};
 
 use crate::{
     Subject,
-    samples::{account, arrival, at, connector, credential, draft, entry, listed, message, take, uid},
+    samples::{account, arrival, at, connector, credential, draft, entry, listed, message, raw, take, uid},
 };
 
 pub async fn an_account_comes_back_as_it_was_added(store: Subject) {
@@ -121,6 +122,7 @@ pub async fn every_filter_selects(store: Subject) {
             automatic_check: flip(filter.automatic_check),
             keep_copy: flip(filter.keep_copy),
             enabled: flip(filter.enabled),
+            health: None,
         };
         let others = names(&store, opposite).await;
         assert!(others.len() == 4 && !others.contains(&expected.to_owned()), "{others:?}");
@@ -131,6 +133,7 @@ pub async fn every_filter_selects(store: Subject) {
         automatic_check: Some(true),
         keep_copy: Some(true),
         enabled: Some(true),
+        health: Some(HealthState::NeverChecked),
     };
     assert_eq!(names(&store, all).await, ["all"]);
     assert_eq!(names(&store, none).await, ["all", "insecure", "manual", "moved", "off"]);
@@ -246,12 +249,15 @@ pub async fn a_change_clears_the_failure(store: Subject) {
         n_failures: 3,
         is_stopped: true,
     };
-    let health = Health { last_success_at: Some(at(-9)), next_check_at: None, failure: Some(failure) };
+    let health = Health { last_success_at: Some(at(-9)), next_check_at: None, failure: Some(failure), is_late: false };
     crate::checks::check_once(&store, id, health).await;
     let before = store.find_account(id).await.unwrap().unwrap();
     store.change_account(id, before.version, &before.draft, Some(at(7)), &[]).await.unwrap();
     let after = store.find_account(id).await.unwrap().unwrap().health;
-    assert_eq!(after, Health { last_success_at: Some(at(-9)), next_check_at: Some(at(7)), failure: None });
+    assert_eq!(
+        after,
+        Health { last_success_at: Some(at(-9)), next_check_at: Some(at(7)), failure: None, is_late: false }
+    );
 }
 
 pub async fn a_missing_reference_is_named(store: Subject) {
@@ -323,7 +329,7 @@ pub async fn an_account_is_purged_with_all_that_it_left(store: Subject) {
     assert_eq!(store.list_runs(id, PageRequest::default()).await.unwrap().total, 0);
     for (account, message) in messages {
         assert_eq!(store.find_message(message, None).await.unwrap().is_some(), account == other);
-        assert_eq!(store.raw_message(message).await.unwrap().is_some(), account == other);
+        assert_eq!(raw(&store, message).await.is_some(), account == other);
     }
     let query = AuditQuery { action: Some(AuditAction::AccountPurged), ..AuditQuery::default() };
     assert_eq!(store.list_audit(&query).await.unwrap().total, 1);
@@ -336,14 +342,14 @@ pub async fn only_stored_messages_are_wanted_deleted(store: Subject) {
         message(&store, lease, uid(n), "Hello", 0).await;
     }
     store.add_listed(lease, &[listed(uid(4))], at(0)).await.unwrap();
-    store.record_deleted(lease, &[uid(3)], at(1)).await.unwrap();
+    let run = store.start_run(lease, at(0)).await.unwrap();
+    store.record_deleted(lease, &[uid(3)], DeletionProof::Confirmed, run, at(1)).await.unwrap();
     let counts = store.count_messages(id).await.unwrap();
     assert_eq!(counts, MessageCounts { stored: 3, on_server: 2, only_here: 1 });
     let audit = [entry(AuditAction::OlderDeletionAsked, "ana", "a")];
     assert_eq!(store.want_older_deleted(id, at(2), &audit).await.unwrap(), 2);
-    let known = store.known_remotes(id).await.unwrap();
-    assert_eq!(known.iter().map(|it| it.is_delete_wanted).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(store.deletable(lease, at(2)).await.unwrap(), [uid(1), uid(2)]);
     // What arrives later keeps its copy.
     store.store_arrivals(lease, vec![arrival(uid(4), "Later")], false, at(3)).await.unwrap();
-    assert!(!store.known_remotes(id).await.unwrap()[3].is_delete_wanted);
+    assert_eq!(store.deletable(lease, at(9)).await.unwrap(), [uid(1), uid(2)]);
 }

@@ -9,11 +9,11 @@ use domain::{
     ids::{AccountId, CheckRunId},
     page::PageRequest,
 };
-use service::ports::{Finished, SealedSecret, StoreError};
+use service::ports::{SealedSecret, StoreError};
 
 use crate::{
     Subject,
-    samples::{LEASE, account, at, credential, draft, take},
+    samples::{LEASE, account, at, credential, draft, finished, take},
 };
 
 /// Checks an account that nobody holds, with this result.
@@ -22,6 +22,7 @@ pub async fn check_once(store: &Subject, id: AccountId, health: Health) {
     let mut run = CheckRun {
         id: store.start_run(lease, at(0)).await.unwrap(),
         account_id: id,
+        due_at: None,
         started_at: at(0),
         finished_at: Some(at(1)),
         outcome: Outcome::Ok,
@@ -29,12 +30,13 @@ pub async fn check_once(store: &Subject, id: AccountId, health: Health) {
         deleted_messages: 0,
         stages: Vec::new(),
         error: None,
+        has_transcript: false,
     };
     if let Some(failure) = &health.failure {
         run.outcome = Outcome::Failed;
         run.error = Some(CheckError { kind: failure.kind, message: failure.message.clone() });
     }
-    store.finish_run(lease, &Finished { run, health }).await.unwrap();
+    store.finish_run(lease, &finished(run, health)).await.unwrap();
 }
 
 async fn due(store: &Subject, seconds: i64, limit: u32) -> Vec<AccountId> {
@@ -150,8 +152,8 @@ pub async fn a_run_is_recorded_as_it_goes(store: Subject) {
         error: Some(CheckError { kind: ErrorKind::Certificate, message: "expired".to_owned() }),
         ..begun
     };
-    let health = Health { last_success_at: Some(at(2)), next_check_at: Some(at(300)), failure: None };
-    store.finish_run(lease, &Finished { run: ended.clone(), health: health.clone() }).await.unwrap();
+    let health = Health { last_success_at: Some(at(2)), next_check_at: Some(at(300)), failure: None, is_late: false };
+    store.finish_run(lease, &finished(ended.clone(), health.clone())).await.unwrap();
     assert_eq!(store.find_run(run).await.unwrap().unwrap(), ended);
     assert_eq!(store.find_account(id).await.unwrap().unwrap().health, health);
     let second = store.start_run(take(&store, id).await, at(9)).await.unwrap();
@@ -169,7 +171,7 @@ pub async fn a_failure_is_kept_with_the_account(store: Subject) {
         n_failures: 3,
         is_stopped: true,
     };
-    let health = Health { last_success_at: Some(at(-9)), next_check_at: None, failure: Some(failure) };
+    let health = Health { last_success_at: Some(at(-9)), next_check_at: None, failure: Some(failure), is_late: false };
     check_once(&store, id, health.clone()).await;
     let found = store.find_account(id).await.unwrap().unwrap().health.failure.unwrap();
     let expected = Failure { message: "server said: \u{fffd}no".to_owned(), ..health.failure.unwrap() };
@@ -198,8 +200,8 @@ pub async fn a_check_of_an_account_disabled_meanwhile_ends_well(store: Subject) 
     let mut run = store.find_run(begun).await.unwrap().unwrap();
     run.outcome = Outcome::Ok;
     run.finished_at = Some(at(1));
-    let health = Health { last_success_at: Some(at(1)), next_check_at: Some(at(300)), failure: None };
-    store.finish_run(lease, &Finished { run, health }).await.unwrap();
+    let health = Health { last_success_at: Some(at(1)), next_check_at: Some(at(300)), failure: None, is_late: false };
+    store.finish_run(lease, &finished(run, health)).await.unwrap();
     let health = store.find_account(id).await.unwrap().unwrap().health;
     assert_eq!((health.last_success_at, health.next_check_at), (Some(at(1)), None));
     assert_eq!(due(&store, 999, 9).await, []);
@@ -215,7 +217,7 @@ pub async fn a_failure_of_what_was_changed_meanwhile_does_not_count(store: Subje
         n_failures: 1,
         is_stopped: true,
     };
-    let failed = Health { last_success_at: None, next_check_at: None, failure: Some(failure) };
+    let failed = Health { last_success_at: None, next_check_at: None, failure: Some(failure), is_late: false };
 
     let lease = take(&store, id).await;
     let run = store.start_run(lease, at(0)).await.unwrap();
@@ -223,7 +225,7 @@ pub async fn a_failure_of_what_was_changed_meanwhile_does_not_count(store: Subje
     store.change_account(id, 1, &found.draft, Some(at(5)), &[]).await.unwrap();
     let run =
         CheckRun { finished_at: Some(at(1)), outcome: Outcome::Failed, ..store.find_run(run).await.unwrap().unwrap() };
-    store.finish_run(lease, &Finished { run, health: failed.clone() }).await.unwrap();
+    store.finish_run(lease, &finished(run, failed.clone())).await.unwrap();
     let health = store.find_account(id).await.unwrap().unwrap().health;
     assert_eq!((health.failure, health.next_check_at), (None, Some(at(5))));
 
@@ -234,7 +236,7 @@ pub async fn a_failure_of_what_was_changed_meanwhile_does_not_count(store: Subje
     store.change_credential(owner, named.version, &change, Some(&SealedSecret(vec![2])), &[]).await.unwrap();
     let run =
         CheckRun { finished_at: Some(at(7)), outcome: Outcome::Failed, ..store.find_run(run).await.unwrap().unwrap() };
-    store.finish_run(lease, &Finished { run, health: failed }).await.unwrap();
+    store.finish_run(lease, &finished(run, failed)).await.unwrap();
     let health = store.find_account(id).await.unwrap().unwrap().health;
     assert_eq!((health.failure, health.next_check_at), (None, Some(at(5))));
     assert_eq!(due(&store, 8, 9).await, [id]);

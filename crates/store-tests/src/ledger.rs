@@ -6,18 +6,22 @@ use domain::{
     audit::{AuditAction, AuditQuery},
     check::{CheckRun, Outcome},
     ids::{AccountId, CheckRunId, MessageId},
+    ledger::{DeletionProof, TroubleState},
     message::MessageQuery,
     page::PageRequest,
 };
-use service::ports::{Finished, KnownRemote, RemoteKey, RemoteState, StoreError, Verdict};
+use service::ports::{
+    Assembled, FailedFetch, KnownRemote, Lease, MailboxState, Part, RemoteKey, RemoteState, StoreError, Stored,
+    Verdict, WorkLeft,
+};
 
 use crate::{
     Subject,
-    samples::{LEASE, account, arrival, at, entry, listed, message, take, uid},
+    samples::{LEASE, account, arrival, at, entry, finished, hash, listed, message, raw, take, uid},
 };
 
-async fn states(store: &Subject, id: AccountId) -> Vec<(RemoteKey, RemoteState)> {
-    store.known_remotes(id).await.unwrap().into_iter().map(|it| (it.key, it.state)).collect()
+async fn states(store: &Subject, lease: Lease) -> Vec<(RemoteKey, RemoteState)> {
+    store.known_remotes(lease).await.unwrap().into_iter().map(|it| (it.key, it.state)).collect()
 }
 
 pub async fn listing_twice_changes_nothing(store: Subject) {
@@ -27,9 +31,14 @@ pub async fn listing_twice_changes_nothing(store: Subject) {
     store.add_listed(lease, &[listed(uid(9)), listed(uid(2))], at(0)).await.unwrap();
     store.store_arrivals(lease, vec![arrival(uid(2), "x")], true, at(0)).await.unwrap();
     store.add_listed(lease, &[listed(uid(2)), listed(uid(5)), listed(uid(5)), listed(uid(9))], at(1)).await.unwrap();
-    let expected = [(9, RemoteState::Listed, false), (2, RemoteState::Stored, true), (5, RemoteState::Listed, false)]
-        .map(|(n, state, is_delete_wanted)| KnownRemote { key: uid(n), state, n_attempts: 0, is_delete_wanted });
-    assert_eq!(store.known_remotes(id).await.unwrap(), expected);
+    let expected = [(9, RemoteState::Listed), (2, RemoteState::Stored), (5, RemoteState::Listed)].map(|(n, state)| {
+        KnownRemote { key: uid(n), state, n_attempts: 0, is_missing: false, is_delete_asked: false, staged: 0 }
+    });
+    assert_eq!(store.known_remotes(lease).await.unwrap(), expected);
+    assert_eq!(store.deletable(lease, at(0)).await.unwrap(), [uid(2)]);
+    assert_eq!(store.deletable(lease, at(-1)).await.unwrap(), []);
+    let left = WorkLeft { n_listed: 2, n_to_delete: 1, mailbox: None };
+    assert_eq!(store.work_left(lease).await.unwrap(), left);
 }
 
 pub async fn arrivals_are_stored_once(store: Subject) {
@@ -37,25 +46,25 @@ pub async fn arrivals_are_stored_once(store: Subject) {
     let lease = take(&store, id).await;
     store.add_listed(lease, &[listed(uid(1)), listed(uid(2))], at(0)).await.unwrap();
     let first = vec![arrival(uid(1), "one")];
-    assert_eq!(store.store_arrivals(lease, first, true, at(1)).await.unwrap(), 1);
+    assert_eq!(store.store_arrivals(lease, first, true, at(1)).await.unwrap().n_new, 1);
     let again = vec![arrival(uid(1), "one"), arrival(uid(2), "two"), arrival(uid(2), "two")];
-    assert_eq!(store.store_arrivals(lease, again, false, at(2)).await.unwrap(), 1);
+    assert_eq!(store.store_arrivals(lease, again, false, at(2)).await.unwrap().n_new, 1);
     let page = store.list_messages(id, None, &MessageQuery::default()).await.unwrap();
     assert_eq!(page.total, 2);
     let row = &page.items[1];
     assert_eq!((row.account_id, row.subject.as_str(), row.from.as_str()), (id, "one", "Zoë <zoe@example.org>"));
     assert_eq!((row.date, row.received_at, row.n_attachments, row.seen), (Some(at(-60)), at(1), 2, false));
-    let raw = store.raw_message(row.id).await.unwrap().unwrap();
-    assert_eq!(raw, arrival(uid(1), "one").raw);
-    assert_eq!(row.size, raw.len() as u64);
-    let known = store.known_remotes(id).await.unwrap();
-    assert_eq!(known.iter().map(|it| it.is_delete_wanted).collect::<Vec<_>>(), [true, false]);
+    let bytes = raw(&store, row.id).await.unwrap();
+    assert_eq!(bytes, arrival(uid(1), "one").raw);
+    assert_eq!(row.size, bytes.len() as u64);
+    assert_eq!(store.deletable(lease, at(9)).await.unwrap(), [uid(1)]);
     // Even after it was deleted from the server, a message that turns up again is the same message.
-    store.record_deleted(lease, &[uid(1)], at(3)).await.unwrap();
-    assert_eq!(store.store_arrivals(lease, vec![arrival(uid(1), "one")], false, at(4)).await.unwrap(), 0);
+    delete(&store, lease, &[uid(1)]).await;
+    let again = store.store_arrivals(lease, vec![arrival(uid(1), "one")], false, at(4)).await.unwrap();
+    assert_eq!(again, Stored::default());
     assert_eq!(store.find_message(row.id, None).await.unwrap().unwrap(), *row);
     assert_eq!(store.find_message(MessageId(99), None).await.unwrap(), None);
-    assert_eq!(store.raw_message(MessageId(99)).await.unwrap(), None);
+    assert_eq!(raw(&store, MessageId(99)).await, None);
 }
 
 pub async fn both_kinds_of_keys_are_kept_apart(store: Subject) {
@@ -65,13 +74,15 @@ pub async fn both_kinds_of_keys_are_kept_apart(store: Subject) {
         RemoteKey::Uid { uid_validity: u32::MAX, uid: u32::MAX },
         RemoteKey::Uidl("x".to_owned()),
         RemoteKey::Uidl("X".to_owned()),
+        RemoteKey::Content { hash: "x".to_owned(), nth: 0 },
+        RemoteKey::Content { hash: "x".to_owned(), nth: 1 },
     ];
     for id in [a, b] {
         let lease = take(&store, id).await;
         for key in &keys {
             message(&store, lease, key.clone(), "same", 0).await;
         }
-        assert_eq!(states(&store, id).await, keys.clone().map(|key| (key, RemoteState::Stored)));
+        assert_eq!(states(&store, lease).await, keys.clone().map(|key| (key, RemoteState::Stored)));
     }
 }
 
@@ -84,30 +95,52 @@ pub async fn hostile_text_does_not_stop_a_batch(store: Subject) {
     hostile.index.message_id = "\0".repeat(3);
     hostile.index.date = None;
     hostile.raw = (0..=255).cycle().take(100_000).collect();
-    let raw = hostile.raw.clone();
+    let bytes = hostile.raw.clone();
     let empty = domain::message::MessageIndex::default();
-    let bare = service::ports::Arrival { key: uid(2), raw: Vec::new(), index: empty };
-    assert_eq!(store.store_arrivals(lease, vec![hostile, bare], false, at(0)).await.unwrap(), 2);
+    let bare = service::ports::Arrival { key: uid(2), raw: Vec::new(), hash: [0; 32], index: empty };
+    assert_eq!(store.store_arrivals(lease, vec![hostile, bare], false, at(0)).await.unwrap().n_new, 2);
     let page = store.list_messages(id, None, &MessageQuery::default()).await.unwrap();
     assert_eq!(page.items[1].subject, "nul\u{fffd} and '); DROP TABLE messages; --");
-    assert_eq!(store.raw_message(page.items[1].id).await.unwrap().unwrap(), raw);
-    assert_eq!(store.raw_message(page.items[0].id).await.unwrap().unwrap(), Vec::<u8>::new());
+    assert_eq!(raw(&store, page.items[1].id).await.unwrap(), bytes);
+    assert_eq!(raw(&store, page.items[0].id).await.unwrap(), Vec::<u8>::new());
     let search = MessageQuery { search: "nul\0".to_owned(), ..MessageQuery::default() };
     assert_eq!(store.list_messages(id, None, &search).await.unwrap().total, 1);
 }
 
-pub async fn failures_end_in_quarantine(store: Subject) {
+fn failed(n: u32, sample: &[u8]) -> Verdict {
+    let failed = FailedFetch { key: uid(n), reason: "bad\0 line".to_owned(), sample: sample.to_vec() };
+    Verdict::Failed { failed, quarantine_after: 2 }
+}
+
+pub async fn failures_end_in_quarantine_until_somebody_asks(store: Subject) {
     let id = account(&store, "a").await;
     let lease = take(&store, id).await;
-    store.add_listed(lease, &[listed(uid(1))], at(0)).await.unwrap();
-    let failed = Verdict::Failed { reason: "bad\0 line".to_owned(), quarantine_after: 2 };
-    for (n, state) in [(1, RemoteState::Listed), (2, RemoteState::Quarantined)] {
-        store.record_verdict(lease, &uid(1), &failed).await.unwrap();
-        let known = store.known_remotes(id).await.unwrap();
+    store.add_listed(lease, &[listed(uid(1)), listed(uid(2))], at(0)).await.unwrap();
+    for (n, state, sample) in
+        [(1, RemoteState::Listed, b"Subject: \0".as_slice()), (2, RemoteState::Quarantined, b"".as_slice())]
+    {
+        store.record_verdicts(lease, &[failed(1, sample)], at(5)).await.unwrap();
+        let known = store.known_remotes(lease).await.unwrap();
         assert_eq!((known[0].n_attempts, known[0].state), (n, state));
     }
     // What cannot be found is no error: the row went with its account's mailbox.
-    store.record_verdict(lease, &uid(9), &failed).await.unwrap();
+    store.record_verdicts(lease, &[failed(9, b"")], at(5)).await.unwrap();
+    let page = PageRequest::new(1, 30);
+    let trouble = store.list_trouble(id, page).await.unwrap();
+    assert_eq!(trouble.total, 1);
+    let row = &trouble.items[0];
+    assert_eq!((row.state, row.n_attempts, row.failed_at), (TroubleState::Quarantined, 2, Some(at(5))));
+    assert_eq!((row.name.as_str(), row.reason.as_str()), ("UID 1 (UIDVALIDITY 7)", "bad\u{fffd} line"));
+    assert!(row.has_sample);
+    let sample = store.trouble_sample(id, row.id, &[entry(AuditAction::RemoteViewed, "ana", "x")]).await.unwrap();
+    assert_eq!(sample.as_deref(), Some(b"Subject: \0".as_slice()));
+    let other = account(&store, "b").await;
+    assert_eq!(store.trouble_sample(other, row.id, &[]).await.unwrap(), None);
+    assert_eq!(store.retry_trouble(other, Some(row.id), &[]).await.unwrap(), 0);
+    assert_eq!(store.work_left(lease).await.unwrap().n_listed, 1);
+    assert_eq!(store.retry_trouble(id, Some(row.id), &[]).await.unwrap(), 1);
+    assert_eq!(store.work_left(lease).await.unwrap().n_listed, 2);
+    assert_eq!(store.list_trouble(id, page).await.unwrap().total, 0);
 }
 
 pub async fn a_message_too_large_is_left_alone(store: Subject) {
@@ -115,19 +148,152 @@ pub async fn a_message_too_large_is_left_alone(store: Subject) {
     let lease = take(&store, id).await;
     message(&store, lease, uid(1), "stored", 0).await;
     store.add_listed(lease, &[listed(uid(2))], at(0)).await.unwrap();
-    for n in [1, 2] {
-        store.record_verdict(lease, &uid(n), &Verdict::TooLarge).await.unwrap();
-    }
-    assert_eq!(states(&store, id).await, [(uid(1), RemoteState::Stored), (uid(2), RemoteState::TooLarge)]);
+    let verdicts = [1, 2].map(|it| Verdict::TooLarge(uid(it)));
+    store.record_verdicts(lease, &verdicts, at(0)).await.unwrap();
+    assert_eq!(states(&store, lease).await, [(uid(1), RemoteState::Stored), (uid(2), RemoteState::TooLarge)]);
+    assert_eq!(store.retry_trouble(id, None, &[]).await.unwrap(), 1);
+    assert_eq!(states(&store, lease).await[1].1, RemoteState::Listed);
 }
 
-pub async fn only_stored_messages_become_deleted(store: Subject) {
+async fn delete(store: &Subject, lease: Lease, keys: &[RemoteKey]) {
+    let run = CheckRunId(77);
+    store.record_delete_asked(lease, keys, at(2)).await.unwrap();
+    store.record_deleted(lease, keys, DeletionProof::Confirmed, run, at(3)).await.unwrap();
+}
+
+pub async fn a_deletion_leaves_a_receipt(store: Subject) {
     let id = account(&store, "a").await;
     let lease = take(&store, id).await;
     message(&store, lease, uid(1), "stored", 0).await;
     store.add_listed(lease, &[listed(uid(2))], at(0)).await.unwrap();
-    store.record_deleted(lease, &[uid(1), uid(2), uid(3)], at(1)).await.unwrap();
-    assert_eq!(states(&store, id).await, [(uid(1), RemoteState::Deleted), (uid(2), RemoteState::Listed)]);
+    delete(&store, lease, &[uid(1), uid(2), uid(3)]).await;
+    assert_eq!(states(&store, lease).await, [(uid(1), RemoteState::Deleted), (uid(2), RemoteState::Listed)]);
+    let receipts = store.list_deletions(id, PageRequest::new(1, 30)).await.unwrap();
+    assert_eq!(receipts.total, 1);
+    let receipt = &receipts.items[0];
+    assert_eq!((receipt.subject.as_str(), receipt.proof), ("stored", DeletionProof::Confirmed));
+    assert_eq!((receipt.stored_at, receipt.asked_at, receipt.deleted_at), (Some(at(0)), Some(at(2)), at(3)));
+    assert_eq!((receipt.run, receipt.hash.len()), (Some(CheckRunId(77)), 64));
+    assert!(receipt.message_id.is_some());
+}
+
+pub async fn what_will_be_deleted_is_shown_before(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    let keys = [uid(1), uid(2), RemoteKey::Content { hash: "x".to_owned(), nth: 0 }];
+    store.add_listed(lease, &keys.clone().map(listed), at(0)).await.unwrap();
+    let arrivals = keys.iter().map(|it| arrival(it.clone(), "x")).collect();
+    store.store_arrivals(lease, arrivals, true, at(1)).await.unwrap();
+    store.note_missing(lease, &[uid(2)], &[], false, at(2)).await.unwrap();
+    let page = PageRequest::new(1, 30);
+    assert_eq!(store.list_planned_deletions(id, page).await.unwrap().total, 0, "a copy is kept");
+    let mut draft = store.find_account(id).await.unwrap().unwrap().draft;
+    (draft.keep_copy, draft.hold_days) = (false, 2);
+    store.change_account(id, 1, &draft, None, &[]).await.unwrap();
+    let planned = store.list_planned_deletions(id, page).await.unwrap();
+    assert_eq!(planned.total, 1);
+    assert_eq!((planned.items[0].stored_at, planned.items[0].due_at), (at(1), at(1 + 2 * 86_400)));
+    assert_eq!(store.deletable(lease, at(1)).await.unwrap(), [uid(1)], "and nothing that the server gave no name");
+}
+
+pub async fn what_got_another_name_is_not_stored_again(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    // Two equal messages, one of which was to be deleted.
+    store.add_listed(lease, &[listed(uid(1)), listed(uid(2)), listed(uid(3))], at(0)).await.unwrap();
+    store.store_arrivals(lease, vec![arrival(uid(1), "twin")], true, at(0)).await.unwrap();
+    store
+        .store_arrivals(lease, vec![arrival(uid(2), "twin"), arrival(uid(3), "known gone")], false, at(0))
+        .await
+        .unwrap();
+    assert_eq!(store.note_missing(lease, &[uid(3)], &[], false, at(1)).await.unwrap(), 0);
+    let new = |uid| RemoteKey::Uid { uid_validity: 8, uid };
+    let keys = [1, 2, 3, 4].map(new);
+    store.add_listed(lease, &keys.clone().map(listed), at(2)).await.unwrap();
+    assert_eq!(store.note_missing(lease, &[uid(1), uid(2)], &[], true, at(2)).await.unwrap(), 2);
+    let arrivals = ["twin", "twin", "twin", "known gone"];
+    let arrivals = keys.iter().zip(arrivals).map(|(key, subject)| arrival(key.clone(), subject)).collect();
+    let stored = store.store_arrivals(lease, arrivals, false, at(2)).await.unwrap();
+    assert_eq!(stored, Stored { n_new: 2, n_renamed: 2 }, "a third twin and one that had gone before are new");
+    assert_eq!(store.list_messages(id, None, &MessageQuery::default()).await.unwrap().total, 5);
+    assert_eq!(
+        store.deletable(lease, at(9)).await.unwrap(),
+        [new(1)],
+        "what was to be deleted still is, and nothing else"
+    );
+    store.settle_missing(lease).await.unwrap();
+    let known = states(&store, lease).await;
+    assert_eq!(known[0], (uid(1), RemoteState::Renamed));
+    assert_eq!(known[2], (uid(3), RemoteState::Stored));
+    // Back again under its old name.
+    store.note_missing(lease, &[], &[uid(3)], false, at(3)).await.unwrap();
+    assert!(!store.known_remotes(lease).await.unwrap()[2].is_missing);
+}
+
+pub async fn another_mailbox_has_names_of_its_own(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    message(&store, lease, uid(1), "here before", 0).await;
+    store.give_back(lease, None).await.unwrap();
+    let mut draft = store.find_account(id).await.unwrap().unwrap().draft;
+    draft.destination.address = domain::account::Address::from_stored("other.example.org".to_owned());
+    store.change_account(id, 1, &draft, None, &[]).await.unwrap();
+    let moved = take(&store, id).await;
+    assert_eq!(moved.epoch, lease.epoch + 1);
+    assert_eq!(states(&store, moved).await, []);
+    store.add_listed(moved, &[listed(uid(1)), listed(uid(2))], at(1)).await.unwrap();
+    assert_eq!(store.note_missing(moved, &[], &[], true, at(1)).await.unwrap(), 1);
+    let arrivals = vec![arrival(uid(1), "another message"), arrival(uid(2), "here before")];
+    let stored = store.store_arrivals(moved, arrivals, false, at(1)).await.unwrap();
+    assert_eq!(stored, Stored { n_new: 1, n_renamed: 1 });
+    // A change that concerns no name of a message changes no mailbox.
+    store.give_back(moved, None).await.unwrap();
+    draft.keep_copy = false;
+    store.change_account(id, 2, &draft, None, &[]).await.unwrap();
+    assert_eq!(take(&store, id).await.epoch, moved.epoch);
+}
+
+pub async fn a_large_message_is_staged_in_parts(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    store.add_listed(lease, &[listed(uid(1)), listed(uid(2))], at(0)).await.unwrap();
+    let part = |offset, bytes: &[u8], is_last| Part { key: uid(1), offset, bytes: bytes.to_vec(), is_last };
+    store.stage_part(lease, part(0, b"void", false)).await.unwrap();
+    store.stage_part(lease, part(0, b"Subject: ", false)).await.unwrap();
+    assert!(matches!(store.stage_part(lease, part(4, b"x", false)).await, Err(StoreError::Conflict)));
+    store.stage_part(lease, part(9, b"large", false)).await.unwrap();
+    assert_eq!(store.known_remotes(lease).await.unwrap()[0].staged, 14);
+    store.stage_part(lease, part(14, b"", true)).await.unwrap();
+    assert_eq!(store.staged_part(lease, &uid(1), 0).await.unwrap().as_deref(), Some(b"Subject: ".as_slice()));
+    assert_eq!(store.staged_part(lease, &uid(1), 2).await.unwrap(), None);
+    assert_eq!(store.list_messages(id, None, &MessageQuery::default()).await.unwrap().total, 0);
+    let whole = b"Subject: large";
+    let message = Assembled { key: uid(1), size: 14, hash: hash(whole), index: arrival(uid(1), "large").index };
+    for n_new in [1, 0] {
+        let stored = store.publish_staged(lease, &message, false, at(1)).await.unwrap();
+        assert_eq!(stored, Stored { n_new, n_renamed: 0 });
+    }
+    let row = store.list_messages(id, None, &MessageQuery::default()).await.unwrap().items.remove(0);
+    assert_eq!((row.size, raw(&store, row.id).await), (14, Some(whole.to_vec())));
+    assert_eq!(store.known_remotes(lease).await.unwrap()[0].staged, 0);
+}
+
+pub async fn what_a_mailbox_looked_like_is_remembered(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    let run = store.start_run(lease, at(0)).await.unwrap();
+    let state = MailboxState { n_messages: 3, uid_validity: Some(7), uid_next: Some(u32::MAX) };
+    let mut end = finished(ended(run, id), Health::default());
+    (end.mailbox, end.keeps_lease) = (Some(state), true);
+    store.finish_run(lease, &end).await.unwrap();
+    assert_eq!(store.work_left(lease).await.unwrap().mailbox, Some(state));
+    // The visit goes on under the same lease.
+    let again = store.start_run(lease, at(1)).await.unwrap();
+    end.run = ended(again, id);
+    (end.mailbox, end.keeps_lease) = (None, false);
+    store.finish_run(lease, &end).await.unwrap();
+    assert_eq!(store.work_left(lease).await.unwrap().mailbox, None);
+    assert!(matches!(store.start_run(lease, at(2)).await, Err(StoreError::Fenced)));
 }
 
 pub async fn messages_come_newest_first_and_are_searched(store: Subject) {
@@ -176,7 +342,7 @@ pub async fn messages_outlive_their_account(store: Subject) {
     message(&store, take(&store, id).await, uid(1), "hello", 0).await;
     store.remove_account(id, 1, at(1), &[]).await.unwrap();
     let page = store.list_messages(id, None, &MessageQuery::default()).await.unwrap();
-    assert!(store.raw_message(page.items[0].id).await.unwrap().is_some());
+    assert!(raw(&store, page.items[0].id).await.is_some());
 }
 
 pub async fn a_lost_lease_writes_nothing(store: Subject) {
@@ -187,24 +353,30 @@ pub async fn a_lost_lease_writes_nothing(store: Subject) {
     let later = at(0).plus(LEASE * 2);
     let held = store.take_account(id, "other", later, LEASE).await.unwrap().unwrap();
     store.add_listed(held, &[listed(uid(2))], later).await.unwrap();
-    let before = store.known_remotes(id).await.unwrap();
-    let finished = Finished { run: ended(run, id), health: Health::default() };
-    let verdict = Verdict::TooLarge;
+    let before = store.known_remotes(held).await.unwrap();
+    let end = finished(ended(run, id), Health::default());
+    let part = Part { key: uid(2), offset: 0, bytes: vec![1], is_last: true };
+    let whole = Assembled { key: uid(2), size: 1, hash: [0; 32], index: arrival(uid(2), "late").index };
     let results = [
         store.add_listed(lost, &[listed(uid(3))], later).await,
         store.store_arrivals(lost, vec![arrival(uid(2), "late")], true, later).await.map(|_| ()),
-        store.record_verdict(lost, &uid(2), &verdict).await,
-        store.record_deleted(lost, &[uid(1)], later).await,
+        store.stage_part(lost, part).await,
+        store.publish_staged(lost, &whole, true, later).await.map(|_| ()),
+        store.note_missing(lost, &[uid(1)], &[], true, later).await.map(|_| ()),
+        store.settle_missing(lost).await,
+        store.record_verdicts(lost, &[Verdict::TooLarge(uid(2))], later).await,
+        store.record_delete_asked(lost, &[uid(1)], later).await,
+        store.record_deleted(lost, &[uid(1)], DeletionProof::Confirmed, run, later).await,
         store.extend_lease(lost, later).await,
         store.start_run(lost, later).await.map(|_| ()),
         store.record_stages(lost, run, &[]).await,
-        store.finish_run(lost, &finished).await,
+        store.finish_run(lost, &end).await,
         store.give_back(lost, None).await,
     ];
     for result in results {
         assert!(matches!(result, Err(StoreError::Fenced)), "{result:?}");
     }
-    assert_eq!(store.known_remotes(id).await.unwrap(), before);
+    assert_eq!(store.known_remotes(held).await.unwrap(), before);
     assert_eq!(store.list_messages(id, None, &MessageQuery::default()).await.unwrap().total, 1);
     assert_eq!(store.find_run(run).await.unwrap().unwrap().outcome, Outcome::Running);
     // A lease that was given back is lost too, though nobody took it since.
@@ -216,6 +388,7 @@ fn ended(id: CheckRunId, account_id: AccountId) -> CheckRun {
     CheckRun {
         id,
         account_id,
+        due_at: None,
         started_at: at(0),
         finished_at: Some(at(1)),
         outcome: Outcome::Ok,
@@ -223,5 +396,6 @@ fn ended(id: CheckRunId, account_id: AccountId) -> CheckRun {
         deleted_messages: 0,
         stages: Vec::new(),
         error: None,
+        has_transcript: false,
     }
 }

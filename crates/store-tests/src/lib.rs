@@ -19,6 +19,7 @@ pub mod samples;
 pub mod schedules;
 pub mod smtp;
 pub mod users;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -48,6 +49,20 @@ macro_rules! conformance {
                 a_restored_account_needs_its_name_free,
                 only_stored_messages_are_wanted_deleted,
                 an_account_is_purged_with_all_that_it_left,
+            }
+            watch {
+                silence_makes_an_account_late_and_a_success_ends_that,
+                a_disabled_account_is_never_late,
+                a_refused_credential_stops_every_account_that_uses_it,
+                a_doubtful_refusal_spares_the_siblings,
+                what_ails_many_is_one_cause,
+                what_runs_is_listed,
+                instances_come_and_go,
+                a_cause_is_told_once_and_once_when_it_is_over,
+                whoever_asks_for_a_check_gets_it_from_a_worker,
+                all_leases_of_an_instance_are_prolonged_at_once,
+                a_transcript_goes_with_its_run_and_a_receipt_stays,
+                a_setting_is_replaced,
             }
             credentials {
                 a_credential_comes_back_as_it_was_added,
@@ -99,9 +114,14 @@ macro_rules! conformance {
                 arrivals_are_stored_once,
                 both_kinds_of_keys_are_kept_apart,
                 hostile_text_does_not_stop_a_batch,
-                failures_end_in_quarantine,
+                failures_end_in_quarantine_until_somebody_asks,
                 a_message_too_large_is_left_alone,
-                only_stored_messages_become_deleted,
+                a_deletion_leaves_a_receipt,
+                what_will_be_deleted_is_shown_before,
+                what_got_another_name_is_not_stored_again,
+                another_mailbox_has_names_of_its_own,
+                a_large_message_is_staged_in_parts,
+                what_a_mailbox_looked_like_is_remembered,
                 messages_come_newest_first_and_are_searched,
                 each_reader_has_seen_what_they_opened,
                 messages_outlive_their_account,

@@ -515,6 +515,8 @@ pub trait CheckStore: Send + Sync {
     ) -> Result<Option<Lease>, StoreError>;
     /// Has the account checked as soon as an instance is free, due or not.
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError>;
+    /// The accounts that this instance holds and that somebody asked to be checked.
+    async fn asked_of(&self, owner: &str) -> Result<Vec<AccountId>, StoreError>;
     /// Prolongs the lease; `Fenced` if it was lost.
     async fn extend_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StoreError>;
     /// Prolongs every lease that this instance still holds, and answers with them by account and fence.
