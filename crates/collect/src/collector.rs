@@ -2,32 +2,51 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use domain::{
     account::Account,
-    check::{CheckRun, Outcome},
+    check::{CheckRun, ErrorKind, Outcome},
     ids::AccountId,
+    incident::Instance,
 };
 use service::{
     CheckTicket, Checker, Error, StartError,
-    ports::{Clock, Lease, MailServer, MessageReader, Store, StoreError},
+    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError},
     vault::Vault,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{sleep, timeout},
+    sync::{Notify, Semaphore, watch},
+    time::{Instant, sleep, timeout},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Settings, follow::follow, run::RunLog, visit};
+use crate::{
+    Settings,
+    follow::follow,
+    gate::{Gate, Pass},
+    keeper::Keeper,
+    run::RunLog,
+    transcript::Taken,
+    visit::Check,
+};
 
 /// The longest sleep between two looks at the schedule: another process may have added an account.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// An account whose host is busy comes up again after so long.
-const HOST_BUSY: Duration = Duration::from_secs(2);
+/// How often an instance says that it lives, and after how long without that it is forgotten.
+const SEEN_EVERY: Duration = Duration::from_secs(5);
+const GONE_AFTER: Duration = Duration::from_mins(1);
+/// While the store is in trouble nothing is begun; so long at first, doubling.
+const PAUSE_FIRST: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_mins(2);
+/// A connection that waits is used at least so often: a server may end one that is idle for half an hour (RFC 2177).
+const IDLE_MAX: Duration = Duration::from_mins(28);
 
 /// What the collector is made of.
 pub struct CollectorParts {
@@ -48,7 +67,8 @@ impl Collector {
         Self(Arc::new(Inner::new(parts)))
     }
 
-    /// Checks accounts as they fall due, until `shutdown` becomes true; then waits a while for the checks under way.
+    /// Checks accounts as they fall due, until `shutdown` becomes true; then waits a while for the checks under way. An instance
+    /// whose role is not to check only says that it lives.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         self.0.run(shutdown).await;
     }
@@ -56,8 +76,11 @@ impl Collector {
 
 #[async_trait]
 impl Checker for Collector {
-    async fn start(&self, account: AccountId) -> Result<CheckTicket, StartError> {
-        self.0.start(account).await
+    async fn start(&self, account: AccountId, transcript: bool) -> Result<CheckTicket, StartError> {
+        let inner = &self.0;
+        let wait = inner.parts.settings.lease_for * 2;
+        let started = timeout(wait, inner.start(account, transcript)).await;
+        started.unwrap_or_else(|_| Err(StartError::Failed(Error::Internal { reference: "no turn in time".to_owned() })))
     }
 
     async fn watch(&self, account: AccountId) -> Result<Option<CheckTicket>, StartError> {
@@ -73,81 +96,221 @@ struct Inner {
     /// Names this instance in leases.
     owner: String,
     slots: Arc<Semaphore>,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Automatic visits that wait for their turn or run.
+    n_active: AtomicUsize,
+    gate: Arc<Gate>,
+    keeper: Keeper,
     running: Mutex<HashMap<AccountId, watch::Receiver<CheckRun>>>,
+    /// Connections that wait for mail, and how to wake them.
+    idling: Mutex<HashMap<AccountId, Arc<Notify>>>,
+    stopping: CancellationToken,
+    visits: TaskTracker,
+    /// Until when nothing is begun because the store is in trouble, and for how long that was.
+    pause: Mutex<Option<(Instant, Duration)>>,
 }
 
 impl Inner {
     fn new(parts: CollectorParts) -> Self {
+        let Settings { at_once, per_host, starts_per_second, starts_per_second_per_host, .. } = parts.settings;
         Self {
             owner: format!("{:016x}", rand::random::<u64>()),
-            slots: Arc::new(Semaphore::new(parts.settings.at_once)),
-            hosts: Mutex::default(),
+            slots: Arc::new(Semaphore::new(at_once)),
+            n_active: AtomicUsize::new(0),
+            gate: Arc::new(Gate::new(per_host, starts_per_second, starts_per_second_per_host)),
+            keeper: Keeper::default(),
             running: Mutex::default(),
+            idling: Mutex::default(),
+            stopping: CancellationToken::new(),
+            visits: TaskTracker::new(),
+            pause: Mutex::new(None),
             parts,
         }
     }
 
     async fn run(self: &Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        while !*shutdown.borrow() {
-            let wait = self.take_due().await.unwrap_or_else(|error| {
-                tracing::error!(%error, "the schedule could not be read; trying again");
-                LOOK_EVERY
-            });
-            tokio::select! {
-                () = sleep(wait) => {}
-                changed = shutdown.changed() => if changed.is_err() { break },
+        let store = &self.parts.store;
+        let checks = async {
+            if !self.parts.settings.role.checks() {
+                std::future::pending::<()>().await;
             }
+            loop {
+                let wait = self.look().await.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the schedule could not be read; trying again");
+                    LOOK_EVERY
+                });
+                sleep(wait).await;
+            }
+        };
+        tokio::select! {
+            () = checks => {}
+            () = self.keeper.run(&**store, &*self.parts.clock, &self.owner, &self.parts.settings) => {}
+            () = self.say_alive() => {}
+            _ = shutdown.wait_for(|it| *it) => {}
         }
-        let all = u32::try_from(self.parts.settings.at_once).unwrap_or(u32::MAX);
-        if timeout(self.parts.settings.grace, self.slots.acquire_many(all)).await.is_err() {
+        self.stopping.cancel();
+        self.visits.close();
+        let keeping = self.keeper.run(&**store, &*self.parts.clock, &self.owner, &self.parts.settings);
+        let ended = timeout(self.parts.settings.grace, self.visits.wait());
+        let is_over = tokio::select! { result = ended => result.is_ok(), () = keeping => false };
+        if !is_over {
             tracing::warn!("stopped while checks were under way; they will be taken up again when their leases end");
+        }
+        if let Err(error) = store.remove_instance(&self.owner).await {
+            tracing::debug!(%error, "this instance could not sign off");
         }
     }
 
-    /// Starts what is due and answers with how long to sleep.
-    async fn take_due(self: &Arc<Self>) -> Result<Duration, StoreError> {
-        let free = self.slots.available_permits();
+    /// Says that this instance lives, and takes its share of what all may do.
+    async fn say_alive(&self) {
+        let Settings { role, host, per_host, .. } = &self.parts.settings;
+        loop {
+            let now = self.parts.clock.now();
+            let store = &self.parts.store;
+            let said = store.touch_instance(&self.owner, *role, host, now, now.minus(GONE_AFTER)).await;
+            match said.and(store.list_instances().await) {
+                Ok(instances) => {
+                    let is_worker = |it: &&Instance| it.role.checks() && now.since(it.seen_at) < SEEN_EVERY * 3;
+                    let n_workers = instances.iter().filter(is_worker).count().max(1);
+                    self.gate.set_limit(per_host / n_workers);
+                }
+                Err(error) => tracing::warn!(%error, "the instances could not be read"),
+            }
+            sleep(SEEN_EVERY).await;
+        }
+    }
+
+    /// Begins what is due and answers with how long to sleep.
+    async fn look(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        let paused = self.pause().and_then(|it| it.0.checked_duration_since(Instant::now()));
+        if let Some(left) = paused.filter(|it| !it.is_zero()) {
+            return Ok(left.min(LOOK_EVERY));
+        }
+        let store = &self.parts.store;
+        if !self.idling().is_empty() {
+            for id in store.asked_of(&self.owner).await? {
+                self.wake(id);
+            }
+        }
+        // Twice as many as run, so that those whose host is busy hold nobody else up.
+        let settings = &self.parts.settings;
+        let free = (settings.at_once * 2).saturating_sub(self.n_active.load(Ordering::Relaxed));
         if free == 0 {
-            return Ok(LOOK_EVERY);
+            return Ok(Duration::from_millis(20));
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let now = self.parts.clock.now();
-        let leases = self.parts.store.take_due(&self.owner, now, self.parts.settings.lease_for, limit).await?;
+        let leases = store.take_due(&self.owner, now, settings.lease_for, limit).await?;
         let is_full = leases.len() == free;
         for lease in leases {
-            self.begin_due(lease).await?;
+            self.begin_due(lease);
         }
         if is_full {
-            return Ok(Duration::ZERO);
+            return Ok(Duration::from_millis(5));
         }
-        let next = self.parts.store.next_due().await?;
+        let next = store.next_due().await?;
         Ok(next.map_or(LOOK_EVERY, |it| it.since(self.parts.clock.now()).clamp(Duration::from_millis(20), LOOK_EVERY)))
     }
 
-    async fn begin_due(self: &Arc<Self>, lease: Lease) -> Result<(), StoreError> {
-        let Some(account) = self.parts.store.find_account(lease.account_id).await? else { return Ok(()) };
-        let host = self.host(&account);
-        let (Ok(slot), Ok(host)) = (Arc::clone(&self.slots).try_acquire_owned(), host.try_acquire_owned()) else {
-            let later = self.parts.clock.now().plus(HOST_BUSY.mul_f64(rand::random_range(0.5..1.5)));
-            return self.parts.store.give_back(lease, Some(later)).await;
-        };
-        self.begin(lease, account, vec![slot, host]).await?;
-        Ok(())
+    fn begin_due(self: &Arc<Self>, lease: Lease) {
+        let this = Arc::clone(self);
+        self.n_active.fetch_add(1, Ordering::Relaxed);
+        self.visits.spawn(async move {
+            let lost = this.keeper.hold(lease);
+            let counted = Counted(&this.n_active);
+            if let Err(error) = this.attend(lease, &lost, counted).await {
+                tracing::error!(%error, account = %lease.account_id, "a check could not begin");
+            }
+            this.keeper.release(lease);
+        });
     }
 
-    /// Starts the check that the lease allows; the permits are held until it has ended.
-    async fn begin(
+    /// Waits for the account's turn and visits it.
+    async fn attend(
         self: &Arc<Self>,
         lease: Lease,
-        account: Account,
-        permits: Vec<OwnedSemaphorePermit>,
-    ) -> Result<CheckTicket, StoreError> {
+        lost: &CancellationToken,
+        counted: Counted<'_>,
+    ) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        let Some(account) = store.find_account(lease.account_id).await? else {
+            return store.give_back(lease, None).await;
+        };
+        let patience = self.parts.settings.lease_for;
+        let turn = async {
+            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+            Some((self.gate.enter(&account, patience).await?, slot?))
+        };
+        let turn = tokio::select! {
+            turn = turn => turn,
+            () = self.stopping.cancelled() => None,
+        };
+        let Some((pass, slot)) = turn else {
+            // It stays due: whoever has a place takes it.
+            return store.give_back(lease, Some(lease.due_at.unwrap_or(self.parts.clock.now()))).await;
+        };
+        self.visit(lease, account, lost, Turn { pass, _slot: Some(slot), _counted: Some(counted) }, false, None).await
+    }
+
+    /// Checks the account, and again and again while its connection is kept.
+    async fn visit(
+        self: &Arc<Self>,
+        mut lease: Lease,
+        mut account: Account,
+        lost: &CancellationToken,
+        turn: Turn<'_>,
+        transcript: bool,
+        started: Option<tokio::sync::oneshot::Sender<CheckTicket>>,
+    ) -> Result<(), StoreError> {
+        let store = &self.parts.store;
         let id = account.id;
+        let (mut turn, mut started, mut kept) = (Some(turn), started, None);
+        let mut taken = transcript.then(|| Arc::new(Taken::new()));
+        loop {
+            let (sender, updates) = self.start_run(lease).await?;
+            let run = updates.borrow().id;
+            self.running().insert(id, updates.clone());
+            if let Some(started) = started.take() {
+                // Whoever asked may be gone; the check goes on.
+                _ = started.send(CheckTicket { updates });
+            }
+            let log = RunLog::new(sender);
+            let may_stay = !self.stopping.is_cancelled() && self.idling().len() < self.parts.settings.idle_at_once;
+            let transcript = taken.take();
+            let check = Check { parts: &self.parts, lease, run, account: &account, log: &log, transcript, may_stay };
+            let (outcome, mailbox) = check.run(kept.take(), lost.cancelled()).await;
+            self.running().remove(&id);
+            self.note_trouble(&log.snapshot());
+            let Some(mailbox) = mailbox else { return Ok(()) };
+            debug_assert_eq!(outcome, Outcome::Ok, "only a good check keeps its connection");
+            // A connection that waits takes nobody's place.
+            drop(turn.take());
+            let idled = self.idle(mailbox, &account, lost).await;
+            if lost.is_cancelled() {
+                return Ok(());
+            }
+            let Some(mailbox) = idled else {
+                return store.give_back(lease, Some(self.parts.clock.now())).await;
+            };
+            kept = Some(mailbox);
+            let Some(current) = store.find_account(id).await? else { return Ok(()) };
+            if current.version != account.version || !current.draft.enabled || current.deleted_at.is_some() {
+                let due_at = current.health.next_check_at;
+                return store.give_back(lease, due_at).await;
+            }
+            lease.due_at = None;
+            account = current;
+        }
+    }
+
+    async fn start_run(
+        &self,
+        lease: Lease,
+    ) -> Result<(watch::Sender<CheckRun>, watch::Receiver<CheckRun>), StoreError> {
         let started_at = self.parts.clock.now();
         let run = CheckRun {
             id: self.parts.store.start_run(lease, started_at).await?,
-            account_id: id,
+            account_id: lease.account_id,
+            due_at: lease.due_at,
             started_at,
             finished_at: None,
             outcome: Outcome::Running,
@@ -155,62 +318,68 @@ impl Inner {
             deleted_messages: 0,
             stages: Vec::new(),
             error: None,
+            has_transcript: false,
         };
-        let (sender, updates) = watch::channel(run);
-        self.running().insert(id, updates.clone());
-        let this = Arc::clone(self);
-        tokio::spawn(async move {
-            visit::visit(&this.parts, lease, &account, RunLog::new(sender)).await;
-            this.running().remove(&id);
-            drop(permits);
-        });
-        Ok(CheckTicket { updates })
+        Ok(watch::channel(run))
     }
 
-    /// The limit of the account's host, or of its connector.
-    fn host(&self, account: &Account) -> Arc<Semaphore> {
-        let destination = &account.draft.destination;
-        let key = match destination.route.connector_id() {
-            Some(connector) => format!("connector {connector}"),
-            None => format!("{} {}", destination.address, destination.port),
+    /// Waits until the server tells of a change, somebody asks for a check, or the interval is over. `None` if the connection is
+    /// of no more use: then the account is polled.
+    async fn idle(
+        &self,
+        mut mailbox: Box<dyn Mailbox>,
+        account: &Account,
+        lost: &CancellationToken,
+    ) -> Option<Box<dyn Mailbox>> {
+        let asked = Arc::new(Notify::new());
+        self.idling().insert(account.id, Arc::clone(&asked));
+        let interval = Duration::from_secs(u64::from(account.draft.interval_s)).min(IDLE_MAX);
+        let idled = {
+            let waiting = mailbox.idle(interval);
+            tokio::select! {
+                idled = waiting => Some(idled),
+                () = asked.notified() => None,
+                () = lost.cancelled() => None,
+                () = self.stopping.cancelled() => None,
+            }
         };
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        // Hosts that nobody visits just now are forgotten before the table grows without end.
-        if hosts.len() > 10_000 {
-            hosts.retain(|_, it| it.available_permits() < self.parts.settings.per_host);
+        self.idling().remove(&account.id);
+        match idled {
+            Some(Ok(_)) => Some(mailbox),
+            Some(Err(error)) => {
+                tracing::debug!(account = %account.id, message = error.message, "a connection that waited is over");
+                None
+            }
+            // A wait that was broken off leaves the dialogue in its middle: the next check begins anew.
+            None => None,
         }
-        Arc::clone(hosts.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.parts.settings.per_host))))
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<AccountId, watch::Receiver<CheckRun>>> {
+    /// A store in trouble is not asked to begin more; what was begun goes on or fails by itself.
+    fn note_trouble(&self, run: &CheckRun) {
+        let is_trouble = run.error.as_ref().is_some_and(|it| it.kind == ErrorKind::Storage);
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        *pause = is_trouble.then(|| {
+            let length = pause.map_or(PAUSE_FIRST, |(_, length)| (length * 2).min(PAUSE_MAX));
+            (Instant::now() + length, length)
+        });
+    }
+
+    fn pause(&self) -> Option<(Instant, Duration)> {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Receiver<CheckRun>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn start_here(self: &Arc<Self>, id: AccountId) -> Result<CheckTicket, StartError> {
-        let account = self.parts.store.find_account(id).await?.filter(|it| it.deleted_at.is_none());
-        let account = account.ok_or(StartError::NotFound)?;
-        if !account.draft.enabled {
-            return Err(StartError::Disabled);
-        }
-        let closed = |_| StartError::Failed(Error::Internal { reference: "stopping".to_owned() });
-        let host = self.host(&account).acquire_owned().await.map_err(closed)?;
-        // Whoever asks gets a turn even when every slot is taken by automatic checks: the host's own limit still holds.
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
-        loop {
-            if let Some(updates) = self.joined(id) {
-                return Ok(CheckTicket { updates });
-            }
-            let now = self.parts.clock.now();
-            let lease = self.parts.store.take_account(id, &self.owner, now, self.parts.settings.lease_for).await?;
-            if let Some(lease) = lease {
-                let permits = slot.into_iter().chain([host]).collect();
-                return Ok(self.begin(lease, account, permits).await?);
-            }
-            if let Some(ticket) = follow(Arc::clone(&self.parts.store), id, self.parts.settings.deadline).await? {
-                return Ok(ticket);
-            }
-            // The holder has the lease but has not written its run yet, or has just finished.
-            sleep(Duration::from_millis(50)).await;
+    fn idling(&self) -> MutexGuard<'_, HashMap<AccountId, Arc<Notify>>> {
+        self.idling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, id: AccountId) {
+        if let Some(asked) = self.idling().get(&id) {
+            asked.notify_one();
         }
     }
 
@@ -218,12 +387,92 @@ impl Inner {
         self.running().get(&id).filter(|it| it.borrow().finished_at.is_none()).cloned()
     }
 
-    async fn start(self: &Arc<Self>, account: AccountId) -> Result<CheckTicket, StartError> {
-        if let Some(updates) = self.joined(account) {
+    async fn start(self: &Arc<Self>, id: AccountId, transcript: bool) -> Result<CheckTicket, StartError> {
+        if let Some(updates) = self.joined(id) {
             return Ok(CheckTicket { updates });
         }
-        let wait = self.parts.settings.lease_for * 2;
-        let started = timeout(wait, self.start_here(account)).await;
-        started.unwrap_or_else(|_| Err(StartError::Failed(Error::Internal { reference: "no turn in time".to_owned() })))
+        let account = self.parts.store.find_account(id).await?.filter(|it| it.deleted_at.is_none());
+        let account = account.ok_or(StartError::NotFound)?;
+        if !account.draft.enabled {
+            return Err(StartError::Disabled);
+        }
+        if self.parts.settings.role.checks() {
+            self.start_here(account, transcript).await
+        } else {
+            self.leave_to_workers(id).await
+        }
+    }
+
+    async fn start_here(self: &Arc<Self>, account: Account, transcript: bool) -> Result<CheckTicket, StartError> {
+        let id = account.id;
+        let closed = || StartError::Failed(Error::Internal { reference: "stopping".to_owned() });
+        // Whoever asks gets a turn even when every slot is taken by automatic checks: the host's own limit still holds.
+        let pass = self.gate.enter(&account, self.parts.settings.lease_for).await.ok_or_else(closed)?;
+        let mut is_asked = false;
+        loop {
+            if let Some(updates) = self.joined(id) {
+                return Ok(CheckTicket { updates });
+            }
+            let now = self.parts.clock.now();
+            let lease = self.parts.store.take_account(id, &self.owner, now, self.parts.settings.lease_for).await?;
+            if let Some(lease) = lease {
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let this = Arc::clone(self);
+                self.visits.spawn(async move {
+                    let lost = this.keeper.hold(lease);
+                    let turn = Turn { pass, _slot: None, _counted: None };
+                    if let Err(error) = this.visit(lease, account, &lost, turn, transcript, Some(tell)).await {
+                        tracing::error!(%error, account = %id, "a check could not begin");
+                    }
+                    this.keeper.release(lease);
+                });
+                return told.await.map_err(|_| closed());
+            }
+            if let Some(ticket) = follow(Arc::clone(&self.parts.store), id, self.parts.settings.deadline).await? {
+                return Ok(ticket);
+            }
+            // Whoever holds it has not written its run yet, has just finished, or waits for mail: then it is woken.
+            if !std::mem::replace(&mut is_asked, true) {
+                self.parts.store.ask_check(id, now).await?;
+            }
+            self.wake(id);
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// An instance that does not check itself has a worker do it.
+    async fn leave_to_workers(&self, id: AccountId) -> Result<CheckTicket, StartError> {
+        let store = &self.parts.store;
+        let one = domain::page::PageRequest::new(1, 1);
+        let before = store.list_runs(id, one).await?.items.first().map(|it| it.id);
+        store.ask_check(id, self.parts.clock.now()).await?;
+        loop {
+            if let Some(ticket) = follow(Arc::clone(store), id, self.parts.settings.deadline).await? {
+                return Ok(ticket);
+            }
+            // It may have begun and ended between two looks.
+            let latest = store.list_runs(id, one).await?.items.into_iter().next();
+            if let Some(run) = latest.filter(|it| Some(it.id) > before) {
+                return Ok(CheckTicket { updates: watch::channel(run).1 });
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// What a visit holds while it is connected for its own sake, and gives back when it only waits.
+struct Turn<'a> {
+    #[expect(dead_code, reason = "held until it is dropped")]
+    pass: Pass,
+    _slot: Option<tokio::sync::OwnedSemaphorePermit>,
+    _counted: Option<Counted<'a>>,
+}
+
+/// Counts an automatic visit until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

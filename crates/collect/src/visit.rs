@@ -1,51 +1,50 @@
-//! One check from its lease to its record.
+//! A visit: from a lease to its record, and on from check to check while the account is kept connected.
 
 use std::{
-    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use domain::{
-    account::{Account, Health},
-    check::{CheckError, ErrorKind, Outcome, Stage},
+    account::{Account, Protocol},
+    check::{CheckError, CheckRun, ErrorKind, Outcome, Stage},
+    ids::CheckRunId,
 };
 use futures::FutureExt as _;
 use service::{
     open_visit,
-    ports::{
-        Arrival, FetchedBatch, Finished, KnownRemote, Lease, Listed, MailError, Mailbox, MessageReader, RemoteKey,
-        RemoteState, StoreError, Verdict,
-    },
+    ports::{Finished, Lease, MailError, Mailbox, MailboxState, StoreError, Transcript},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    CollectorParts,
-    policy::{End, next_health},
+    CollectorParts, delete,
+    ingest::ingest,
+    listing,
+    policy::{End, next},
     run::RunLog,
+    transcript::Taken,
 };
 
-/// Rows that one transaction adds to the ledger.
-const LISTED_AT_ONCE: usize = 2_000;
-/// Batches that may wait between the network and the store; each holds about a mebibyte.
-const BATCHES_WAITING: usize = 2;
+/// How often a check that takes its time is written where others can see it.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a check ended early.
-enum Stop {
+pub(crate) enum Stop {
     /// The lease was lost: another instance has the account, nothing more may be written.
     Fenced,
     Failed {
         error: CheckError,
         is_certain: bool,
+        retry_after: Option<Duration>,
     },
 }
 
 impl From<MailError> for Stop {
     fn from(error: MailError) -> Self {
-        let is_certain = error.is_certain;
-        Self::Failed { error: CheckError { kind: error.kind, message: error.message }, is_certain }
+        let MailError { kind, message, is_certain, retry_after, .. } = error;
+        Self::Failed { error: CheckError { kind, message }, is_certain, retry_after }
     }
 }
 
@@ -61,263 +60,201 @@ impl From<StoreError> for Stop {
 
 impl Stop {
     fn failed(kind: ErrorKind, message: String) -> Self {
-        Self::Failed { error: CheckError { kind, message }, is_certain: false }
+        Self::Failed { error: CheckError { kind, message }, is_certain: false, retry_after: None }
     }
 }
 
-/// Runs the check and records how it ended, whatever happens in it.
-pub(crate) async fn visit(parts: &CollectorParts, lease: Lease, account: &Account, log: RunLog) {
-    let work = AssertUnwindSafe(timeout(parts.settings.deadline, work(parts, lease, account, &log))).catch_unwind();
-    let result = tokio::select! {
-        result = work => match result {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Stop::failed(ErrorKind::Timeout, "the check took too long".to_owned())),
-            Err(_) => Err(Stop::failed(ErrorKind::Internal, "the check broke off on an internal error".to_owned())),
-        },
-        () = keep_lease(parts, lease) => Err(Stop::Fenced),
-    };
-    let end = match result {
-        Ok(()) => None,
-        Err(Stop::Failed { error, is_certain }) => Some((error, is_certain)),
-        Err(Stop::Fenced) => {
-            tracing::warn!(account = %account.id, "another instance took the account over");
-            let error = CheckError { kind: ErrorKind::Internal, message: "another instance took over".to_owned() };
-            return finish_watchers(parts, &log, error);
-        }
-    };
-    record(parts, lease, account, &log, end).await;
+/// What a good check leaves: the mailbox, for as long as it can be used, and what it looked like if nothing is left to do.
+pub(crate) struct Left {
+    pub(crate) mailbox: Option<Box<dyn Mailbox>>,
+    state: Option<MailboxState>,
 }
 
-fn finish_watchers(parts: &CollectorParts, log: &RunLog, error: CheckError) {
-    let now = parts.clock.now();
-    log.update(|run| {
+/// One check of an account: over a new connection, or over the one that was kept.
+pub(crate) struct Check<'a> {
+    pub(crate) parts: &'a CollectorParts,
+    pub(crate) lease: Lease,
+    pub(crate) run: CheckRunId,
+    pub(crate) account: &'a Account,
+    pub(crate) log: &'a RunLog,
+    pub(crate) transcript: Option<Arc<Taken>>,
+    /// The lease may be kept after a success, for a connection that waits for mail.
+    pub(crate) may_stay: bool,
+}
+
+impl Check<'_> {
+    /// Runs the check and records how it ended, whatever happens in it. Answers with the mailbox if the connection is kept, and
+    /// the lease with it. `lost` ends when the lease is lost.
+    pub(crate) async fn run(
+        &self,
+        mailbox: Option<Box<dyn Mailbox>>,
+        lost: impl Future<Output = ()>,
+    ) -> (Outcome, Option<Box<dyn Mailbox>>) {
+        let deadline = self.parts.settings.deadline;
+        let work = AssertUnwindSafe(timeout(deadline, self.work(mailbox))).catch_unwind();
+        let result = tokio::select! {
+            result = work => match result {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(Stop::failed(ErrorKind::Timeout, "the check took too long".to_owned())),
+                Err(_) => Err(Stop::failed(ErrorKind::Internal, "the check broke off on an internal error".to_owned())),
+            },
+            () = lost => Err(Stop::Fenced),
+            never = self.show() => match never {},
+        };
+        self.record(result).await
+    }
+
+    async fn work(&self, mailbox: Option<Box<dyn Mailbox>>) -> Result<Left, Stop> {
+        let Self { parts, lease, account, log, .. } = self;
+        let is_new = mailbox.is_none();
+        let mut mailbox = match mailbox {
+            Some(mailbox) => mailbox,
+            None => self.open().await?,
+        };
+        let left = parts.store.work_left(*lease).await?;
+        let due = delete::due(parts, *lease, account).await?;
+        // The server says that nothing has changed since nothing was left to do: that is all there is to know. What it says of a
+        // connection that was kept is as old as the connection.
+        if is_new && left.n_listed == 0 && due.is_empty() && is_unchanged(left.mailbox, mailbox.state()) {
+            return Ok(self.leave(mailbox, left.mailbox).await);
+        }
+        let began = Instant::now();
+        let listing = match mailbox.list().await {
+            Ok(listing) => listing,
+            Err(error) => {
+                log.note(Stage::List, false, began, error.message.clone());
+                return Err(error.into());
+            }
+        };
+        let plan = listing::plan(parts, *lease, self.run, account.draft.protocol, &listing).await?;
+        let n_listed = listing.messages.len();
+        let remark = plan.remark.as_ref().map_or_else(String::new, |it| format!("; {it}"));
+        log.note(Stage::List, true, began, format!("{n_listed} messages{remark}"));
+        log.update(|run| run.deleted_messages += plan.n_reconciled);
+
+        let has_work = !plan.work.is_empty();
+        let n_failed =
+            if has_work { ingest(parts, *lease, account, log, &mut *mailbox, plan.work).await?.n_failed } else { 0 };
+        let is_done = n_failed == 0 && parts.store.work_left(*lease).await?.n_listed == 0;
+        if is_done && plan.n_renamable > 0 {
+            parts.store.settle_missing(*lease).await?;
+        }
+        let due = delete::due(parts, *lease, account).await?;
+        let state = mailbox.state();
+        if !due.is_empty() {
+            delete::delete(parts, *lease, self.run, log, &mut *mailbox, &due).await?;
+        }
+        if n_failed > 0 {
+            mailbox.close().await;
+            let message = format!("{n_failed} messages could not be fetched and stay on the server");
+            return Err(Stop::failed(ErrorKind::Mailbox, message));
+        }
+        if listing.n_unidentified > 0 {
+            tracing::info!(account = %account.id, n = listing.n_unidentified, "messages without a name of their own");
+        }
+        // After POP3's QUIT there is nobody to talk to any more; closing says no more than that.
+        Ok(self.leave(mailbox, Some(state).filter(|_| is_done && due.is_empty())).await)
+    }
+
+    async fn open(&self) -> Result<Box<dyn Mailbox>, Stop> {
+        let mut visit = open_visit(&*self.parts.store, &self.parts.vault, self.account).await?;
+        visit.transcript = self.transcript.clone().map(|it| it as Arc<dyn Transcript>);
+        Ok(self.parts.mail.open(&visit, Arc::new(self.log.clone())).await?)
+    }
+
+    /// Keeps the connection if that is wanted and the server can; else says good-bye.
+    async fn leave(&self, mailbox: Box<dyn Mailbox>, state: Option<MailboxState>) -> Left {
+        let draft = &self.account.draft;
+        if self.may_stay && draft.push && draft.protocol == Protocol::Imap && mailbox.can_idle() {
+            return Left { mailbox: Some(mailbox), state };
+        }
+        mailbox.close().await;
+        Left { mailbox: None, state }
+    }
+
+    async fn record(&self, result: Result<Left, Stop>) -> (Outcome, Option<Box<dyn Mailbox>>) {
+        let (left, error, is_certain, retry_after) = match result {
+            Ok(left) => (Some(left), None, false, None),
+            Err(Stop::Failed { error, is_certain, retry_after }) => (None, Some(error), is_certain, retry_after),
+            Err(Stop::Fenced) => {
+                tracing::warn!(account = %self.account.id, "another instance took the account over");
+                self.end_for_watchers();
+                return (Outcome::Failed, None);
+            }
+        };
+        let now = self.parts.clock.now();
+        // The account may have been changed meanwhile: its newer interval and switches decide what comes next.
+        let current = self.parts.store.find_account(self.account.id).await.ok().flatten();
+        let account = current.as_ref().unwrap_or(self.account);
+        let end = End { error: error.as_ref(), is_certain, retry_after };
+        let next = next(&account.health, &account.draft, &end, now, &mut rand::rng());
+        let mut run = self.log.snapshot();
         run.finished_at = Some(now);
-        run.outcome = Outcome::Failed;
-        run.error = Some(error);
-    });
-}
-
-async fn record(
-    parts: &CollectorParts,
-    lease: Lease,
-    account: &Account,
-    log: &RunLog,
-    end: Option<(CheckError, bool)>,
-) {
-    let now = parts.clock.now();
-    // The account may have been changed meanwhile: its newer interval and switches decide what comes next.
-    let current = parts.store.find_account(account.id).await.ok().flatten();
-    let account = current.as_ref().unwrap_or(account);
-    let (error, is_certain) = end.map_or((None, false), |(error, is_certain)| (Some(error), is_certain));
-    let outcome = {
-        let end = End { error: error.as_ref(), is_certain };
-        next_health(&account.health, &account.draft, &end, now, &mut rand::rng())
-    };
-    let health: Health = outcome;
-    let mut run = log.snapshot();
-    run.finished_at = Some(now);
-    run.outcome = match (&error, run.new_messages + run.deleted_messages) {
-        (None, _) => Outcome::Ok,
-        (Some(_), 0) => Outcome::Failed,
-        (Some(_), _) => Outcome::Partial,
-    };
-    if let Some(error) = &error {
-        tracing::warn!(account = %account.id, kind = error.kind.as_str(), message = error.message, "a check failed");
-    }
-    run.error = error;
-    let finished = Finished { run, health };
-    if let Err(error) = parts.store.finish_run(lease, &finished).await {
-        tracing::error!(%error, account = %account.id, "a check could not be recorded");
-    }
-    log.update(|run| *run = finished.run);
-}
-
-/// Prolongs the lease for as long as it is polled; returns when it is lost.
-async fn keep_lease(parts: &CollectorParts, lease: Lease) {
-    loop {
-        tokio::time::sleep(parts.settings.lease_for / 3).await;
-        let until = parts.clock.now().plus(parts.settings.lease_for);
-        match parts.store.extend_lease(lease, until).await {
-            Ok(()) => {}
-            Err(StoreError::Fenced) => return,
-            Err(error) => tracing::warn!(%error, account = %lease.account_id, "a lease could not be prolonged"),
+        run.outcome = match (&error, run.new_messages + run.deleted_messages) {
+            (None, _) => Outcome::Ok,
+            (Some(_), 0) => Outcome::Failed,
+            (Some(_), _) => Outcome::Partial,
+        };
+        if let Some(error) = &error {
+            let (kind, message) = (error.kind.as_str(), &error.message);
+            tracing::warn!(account = %account.id, kind, message, "a check failed");
         }
-    }
-}
-
-async fn work(parts: &CollectorParts, lease: Lease, account: &Account, log: &RunLog) -> Result<(), Stop> {
-    let visit = open_visit(&*parts.store, &parts.vault, account).await?;
-    let mut mailbox = parts.mail.open(&visit, Arc::new(log.clone())).await?;
-    drop(visit);
-    show(parts, lease, log).await;
-
-    let began = Instant::now();
-    let listing = mailbox.list().await;
-    let detail = listing.as_ref().map_or_else(|it| it.message.clone(), |it| format!("{} messages", it.messages.len()));
-    log.note(Stage::List, listing.is_ok(), began, detail);
-    let listing = listing?;
-
-    let known = known(parts, account).await?;
-    let work = to_fetch(parts, lease, &known, &listing.messages).await?;
-    let trouble = fetch(parts, lease, account, log, &mut *mailbox, work).await?;
-    show(parts, lease, log).await;
-    delete(parts, lease, account, log, mailbox, &listing.messages).await?;
-
-    if listing.n_unidentified > 0 {
-        let message = format!(
-            "{} messages have no identifier of their own on the server; they are neither fetched nor deleted",
-            listing.n_unidentified
-        );
-        return Err(Stop::failed(ErrorKind::Mailbox, message));
-    }
-    trouble.map_or(Ok(()), |message| Err(Stop::failed(ErrorKind::Mailbox, message)))
-}
-
-/// Writes the stages so far where other instances see them. They are for looking at: a failure does not end the check.
-async fn show(parts: &CollectorParts, lease: Lease, log: &RunLog) {
-    let run = log.snapshot();
-    if let Err(error) = parts.store.record_stages(lease, run.id, &run.stages).await {
-        tracing::debug!(%error, "the stages of a running check could not be written");
-    }
-}
-
-async fn known(parts: &CollectorParts, account: &Account) -> Result<HashMap<RemoteKey, KnownRemote>, StoreError> {
-    let rows = parts.store.known_remotes(account.id).await?;
-    Ok(rows.into_iter().map(|it| (it.key.clone(), it)).collect())
-}
-
-/// Brings the ledger up to the listing, and answers with the rows without content: the work to do.
-async fn to_fetch(
-    parts: &CollectorParts,
-    lease: Lease,
-    known: &HashMap<RemoteKey, KnownRemote>,
-    listing: &[Listed],
-) -> Result<Vec<Listed>, StoreError> {
-    let new: Vec<Listed> = listing.iter().filter(|it| !known.contains_key(&it.key)).cloned().collect();
-    let now = parts.clock.now();
-    for chunk in new.chunks(LISTED_AT_ONCE) {
-        parts.store.add_listed(lease, chunk, now).await?;
-    }
-    let mut work = Vec::new();
-    for listed in listing {
-        let state = known.get(&listed.key).map_or(RemoteState::Listed, |it| it.state);
-        if state != RemoteState::Listed {
-            continue;
+        run.error = error;
+        let (mut mailbox, state) = left.map_or((None, None), |it| (it.mailbox, it.state));
+        // Whoever was changed meanwhile begins anew.
+        if account.version != self.account.version || !account.draft.enabled || account.deleted_at.is_some() {
+            mailbox = None;
         }
-        if listed.size > parts.settings.size_limit {
-            parts.store.record_verdict(lease, &listed.key, &Verdict::TooLarge).await?;
-        } else {
-            work.push(listed.clone());
+        let transcript = self.transcript.as_ref().map(|it| it.text());
+        run.has_transcript = transcript.is_some();
+        let finished = Finished {
+            run,
+            health: next.health,
+            late_at: next.late_at,
+            mailbox: state,
+            spare_siblings_until: next.spare_siblings_until,
+            keeps_lease: mailbox.is_some(),
+            transcript,
+        };
+        if let Err(error) = self.parts.store.finish_run(self.lease, &finished).await {
+            tracing::error!(%error, account = %self.account.id, "a check could not be recorded");
+            mailbox = None;
         }
+        let run: CheckRun = finished.run;
+        let outcome = run.outcome;
+        self.log.update(|shown| *shown = run);
+        (outcome, mailbox)
     }
-    Ok(work)
-}
 
-/// Fetches and stores, side by side. What arrived complete is stored even if the connection breaks; then the error comes out.
-/// Single messages that failed do not stop the rest: they come back as a sentence.
-async fn fetch(
-    parts: &CollectorParts,
-    lease: Lease,
-    account: &Account,
-    log: &RunLog,
-    mailbox: &mut dyn Mailbox,
-    work: Vec<Listed>,
-) -> Result<Option<String>, Stop> {
-    if work.is_empty() {
-        return Ok(None);
+    fn end_for_watchers(&self) {
+        let now = self.parts.clock.now();
+        self.log.update(|run| {
+            run.finished_at = Some(now);
+            run.outcome = Outcome::Failed;
+            let message = "another instance took over".to_owned();
+            run.error = Some(CheckError { kind: ErrorKind::Internal, message });
+        });
     }
-    let began = Instant::now();
-    let n_work = work.len();
-    let (sink, batches) = mpsc::channel(BATCHES_WAITING);
-    let (fetched, stored) = tokio::join!(mailbox.fetch(work, sink), store_batches(parts, lease, account, log, batches));
-    let n_new = log.snapshot().new_messages;
-    let detail = fetched.as_ref().map_or_else(|it| it.message.clone(), |()| format!("{n_new} of {n_work} messages"));
-    log.note(Stage::Fetch, fetched.is_ok(), began, detail);
-    let n_failed = match stored {
-        Ok(n_failed) => {
-            log.note(Stage::Store, true, began, format!("{n_new} messages"));
-            n_failed
-        }
-        Err(error) => {
-            log.note(Stage::Store, false, began, error.to_string());
-            return Err(error.into());
-        }
-    };
-    fetched?;
-    Ok((n_failed > 0).then(|| format!("{n_failed} messages could not be fetched and stay on the server")))
-}
 
-/// Stores batches as they come, several in one transaction when they queue up; answers with the number of failed messages.
-async fn store_batches(
-    parts: &CollectorParts,
-    lease: Lease,
-    account: &Account,
-    log: &RunLog,
-    mut batches: mpsc::Receiver<FetchedBatch>,
-) -> Result<u64, StoreError> {
-    let mut n_failed = 0;
-    let mut waiting = Vec::new();
-    while batches.recv_many(&mut waiting, BATCHES_WAITING).await > 0 {
-        let mut messages = Vec::new();
-        for batch in waiting.drain(..) {
-            messages.extend(batch.messages);
-            for (key, reason) in batch.failed {
-                n_failed += 1;
-                let verdict = Verdict::Failed { reason, quarantine_after: parts.settings.quarantine_after };
-                parts.store.record_verdict(lease, &key, &verdict).await?;
+    /// Writes the stages so far where other instances see them, now and then. They are for looking at: a failure does not end the
+    /// check.
+    async fn show(&self) -> std::convert::Infallible {
+        let mut n_shown = 0;
+        loop {
+            tokio::time::sleep(SHOWN_EVERY).await;
+            let run = self.log.snapshot();
+            if run.stages.len() == n_shown {
+                continue;
+            }
+            n_shown = run.stages.len();
+            if let Err(error) = self.parts.store.record_stages(self.lease, run.id, &run.stages).await {
+                tracing::debug!(%error, "the stages of a running check could not be written");
             }
         }
-        if messages.is_empty() {
-            continue;
-        }
-        let reader = Arc::clone(&parts.reader);
-        let arrivals = tokio::task::spawn_blocking(move || index_all(&*reader, messages)).await;
-        let arrivals = arrivals.map_err(|it| StoreError::Backend(Box::new(it)))?;
-        let now = parts.clock.now();
-        let n_new = parts.store.store_arrivals(lease, arrivals, !account.draft.keep_copy, now).await?;
-        log.update(|run| run.new_messages += n_new);
     }
-    Ok(n_failed)
 }
 
-fn index_all(reader: &dyn MessageReader, messages: Vec<(RemoteKey, Vec<u8>)>) -> Vec<Arrival> {
-    let one = |(key, raw): (RemoteKey, Vec<u8>)| Arrival { index: reader.index(&raw), key, raw };
-    messages.into_iter().map(one).collect()
-}
-
-/// Deletes on the server what is stored here and not to be kept there. Reads the ledger again: only what was committed counts.
-async fn delete(
-    parts: &CollectorParts,
-    lease: Lease,
-    account: &Account,
-    log: &RunLog,
-    mut mailbox: Box<dyn Mailbox>,
-    listing: &[Listed],
-) -> Result<(), Stop> {
-    let current = parts.store.find_account(account.id).await?;
-    if current.is_none_or(|it| it.draft.keep_copy || it.deleted_at.is_some()) {
-        mailbox.close().await;
-        return Ok(());
-    }
-    let on_server: HashSet<&RemoteKey> = listing.iter().map(|it| &it.key).collect();
-    let wanted = known(parts, account).await?.into_values();
-    let wanted = wanted.filter(|it| it.is_delete_wanted && it.state == RemoteState::Stored).map(|it| it.key);
-    let (keys, gone): (Vec<_>, Vec<_>) = wanted.partition(|it| on_server.contains(it));
-    // Asked for earlier and not listed any more: the connection broke before the answer came.
-    if !gone.is_empty() {
-        parts.store.record_deleted(lease, &gone, parts.clock.now()).await?;
-    }
-    if keys.is_empty() {
-        mailbox.close().await;
-        return Ok(());
-    }
-    let began = Instant::now();
-    let deleted = mailbox.delete(&keys).await;
-    let detail = deleted.as_ref().map_or_else(|it| it.message.clone(), |it| format!("{} messages", it.len()));
-    log.note(Stage::Delete, deleted.is_ok(), began, detail);
-    let deleted = deleted?;
-    parts.store.record_deleted(lease, &deleted, parts.clock.now()).await?;
-    log.update(|run| run.deleted_messages += deleted.len() as u64);
-    mailbox.close().await;
-    Ok(())
+/// IMAP: a message that came or went changes the UID that is next, or the number (RFC 9051 section 2.3.1.1). POP3 says too little.
+fn is_unchanged(before: Option<MailboxState>, now: MailboxState) -> bool {
+    now.uid_validity.is_some() && now.uid_next.is_some() && before == Some(now)
 }
