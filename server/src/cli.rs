@@ -5,9 +5,10 @@ use std::{io::Read as _, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use domain::{
-    actor::{Actor, Role},
+    actor::{Actor, Role as ActorRole},
     check::Outcome,
     ids::AccountId,
+    incident::Role,
 };
 use service::secret::Secret;
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -38,6 +39,9 @@ enum Command {
         /// Fill an empty database with a dozen accounts whose mail servers are played in this process.
         #[arg(long)]
         demo: bool,
+        /// `web`: screens and interface only; `worker`: checks and reports, and of HTTP health and metrics only; `all`: both.
+        #[arg(long, env = "POSTHORN_ROLE", default_value = "all", value_parser = role)]
+        role: Role,
     },
     /// Users.
     #[command(subcommand)]
@@ -46,7 +50,12 @@ enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     /// Check one account now.
-    Check { id: i64 },
+    Check {
+        id: i64,
+        /// Take the dialogue with the server down, without secrets and bodies.
+        #[arg(long)]
+        transcript: bool,
+    },
     /// Print connectors, credentials (without secrets) and accounts as JSON.
     Export,
     /// Add and change what a document of `export` names; nothing is deleted.
@@ -79,23 +88,26 @@ enum TokenCommand {
 
 pub(crate) async fn run() -> Result<()> {
     let cli = Cli::parse();
-    let config = Config::settle(cli.options)?;
-    let system = System::open(&config, matches!(cli.command, Command::Serve { demo: true })).await?;
+    let mut config = Config::settle(cli.options)?;
+    if let Command::Serve { role, .. } = cli.command {
+        config.collect.role = role;
+    }
+    let system = System::open(&config, matches!(cli.command, Command::Serve { demo: true, .. })).await?;
     let actor = Actor {
         user_id: None,
         name: "command line".to_owned(),
-        role: Role::Administrator,
+        role: ActorRole::Administrator,
         origin: "command line".to_owned(),
     };
     match cli.command {
-        Command::Serve { demo } => {
+        Command::Serve { demo, .. } => {
             if demo {
                 demo::fill(&system.service).await.map_err(explain)?;
             }
             serve(config, system).await
         }
         Command::User(UserCommand::Add { name, role }) => {
-            let role = Role::parse(&role).context("the role must be administrator or viewer")?;
+            let role = ActorRole::parse(&role).context("the role must be administrator or viewer")?;
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("the password on standard input")?;
             let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
@@ -122,9 +134,14 @@ pub(crate) async fn run() -> Result<()> {
             say(&format!("{} added, {} changed", imported.added, imported.changed));
             Ok(())
         }
-        Command::Check { id } => {
-            let run = system.service.checks().ask(&actor, AccountId(id)).await.map_err(explain)?.finished().await;
+        Command::Check { id, transcript } => {
+            let run =
+                system.service.checks().ask(&actor, AccountId(id), transcript).await.map_err(explain)?.finished().await;
             say(&serde_json::to_string(&crate::api::dto::Run::from(run.clone()))?);
+            if transcript {
+                let text = system.service.checks().transcript(&actor, run.account_id, run.id).await.map_err(explain)?;
+                say(&text);
+            }
             match (run.outcome, run.error) {
                 (Outcome::Ok, _) => Ok(()),
                 (_, Some(error)) => bail!("the check failed: {}", error.message),
@@ -149,8 +166,13 @@ pub(crate) fn explain(error: service::Error) -> anyhow::Error {
     error.into()
 }
 
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "one of web, worker, all".to_owned())
+}
+
 async fn serve(config: Config, system: System) -> Result<()> {
-    let System { service, collector, reports, set_up_code } = system;
+    let System { service, collector, reports, watchman, set_up_code } = system;
+    let role = config.collect.role;
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
     if service.sign_in().needs_set_up().await.map_err(explain)? {
@@ -158,8 +180,11 @@ async fn serve(config: Config, system: System) -> Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let collecting = tokio::spawn(collector.run(stopped.clone()));
-    let reporting = tokio::spawn(reports.run(stopped.clone()));
-    let keeping = tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, stopped.clone()));
+    let reporting = role.checks().then(|| tokio::spawn(reports.run(stopped.clone())));
+    // Every instance keeps watch: silence is to be heard of even when no worker is left.
+    let watching = tokio::spawn(watchman.run(stopped.clone()));
+    let keeping =
+        tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, config.runs_days, stopped.clone()));
     let router = http::router(service, config);
     say(&format!("listening on http://{address}"));
     let mut draining = stopped;
@@ -175,7 +200,10 @@ async fn serve(config: Config, system: System) -> Result<()> {
         tracing::warn!("some connections were still open");
     }
     collecting.await.context("the collector")?;
-    reporting.await.context("the reports")?;
+    if let Some(reporting) = reporting {
+        reporting.await.context("the reports")?;
+    }
+    watching.await.context("the watch")?;
     keeping.await.context("the housekeeping")?;
     Ok(())
 }

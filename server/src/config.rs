@@ -41,6 +41,27 @@ pub(crate) struct Options {
     /// Days after which a deleted account and its messages are removed for good, at least 30; without it they are kept.
     #[arg(long, env = "POSTHORN_RETENTION_DAYS", global = true, value_parser = clap::value_parser!(u64).range(30..))]
     pub(crate) retention_days: Option<u64>,
+    /// Days for which the records of checks are kept.
+    #[arg(long, env = "POSTHORN_RUNS_DAYS", global = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) runs_days: Option<u64>,
+    /// Bytes of the largest message that is taken.
+    #[arg(long, env = "POSTHORN_MESSAGE_SIZE_LIMIT", global = true, value_parser = clap::value_parser!(u64).range(1024..))]
+    pub(crate) message_size_limit: Option<u64>,
+    /// Checks at once, in this instance.
+    #[arg(long, env = "POSTHORN_CHECKS_AT_ONCE", global = true, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) checks_at_once: Option<u32>,
+    /// Checks at once to one server or through one connector, by all instances together.
+    #[arg(long, env = "POSTHORN_CHECKS_PER_HOST", global = true, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) checks_per_host: Option<u32>,
+    /// Checks that begin within a second, in this instance; 0: any number.
+    #[arg(long, env = "POSTHORN_STARTS_PER_SECOND", global = true)]
+    pub(crate) starts_per_second: Option<u32>,
+    /// The same for one server or connector.
+    #[arg(long, env = "POSTHORN_STARTS_PER_SECOND_PER_HOST", global = true)]
+    pub(crate) starts_per_second_per_host: Option<u32>,
+    /// Connections that wait for the server to tell of new mail, in this instance.
+    #[arg(long, env = "POSTHORN_IDLE_AT_ONCE", global = true)]
+    pub(crate) idle_at_once: Option<u32>,
 }
 
 /// The same, in `posthorn.toml`.
@@ -56,6 +77,13 @@ struct Settings {
     trusted_proxies: Vec<IpNet>,
     fonts: Option<PathBuf>,
     retention_days: Option<u64>,
+    runs_days: Option<u64>,
+    message_size_limit: Option<u64>,
+    checks_at_once: Option<u32>,
+    checks_per_host: Option<u32>,
+    starts_per_second: Option<u32>,
+    starts_per_second_per_host: Option<u32>,
+    idle_at_once: Option<u32>,
 }
 
 /// Everything settled.
@@ -70,7 +98,13 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) fonts: Option<PathBuf>,
     pub(crate) retention_days: Option<u64>,
+    pub(crate) runs_days: u64,
+    /// What and how much this instance checks.
+    pub(crate) collect: collect::Settings,
 }
+
+/// How long the records of checks are kept.
+const RUNS_DAYS: u64 = 30;
 
 impl Config {
     /// Settles the options, with `posthorn.toml` of the working directory behind them.
@@ -84,8 +118,33 @@ impl Config {
             retention_days.is_none_or(|it| it >= RESTORABLE_DAYS),
             "retention_days must be at least {RESTORABLE_DAYS}"
         );
+        let runs_days = options.runs_days.or(file.runs_days).unwrap_or(RUNS_DAYS);
+        ensure!(runs_days > 0, "runs_days must be at least 1");
+        let defaults = collect::Settings::default();
+        let size = |it: Option<u32>, default: usize| it.map_or(default, |it| usize::try_from(it).unwrap_or(usize::MAX));
+        let at_once = size(options.checks_at_once.or(file.checks_at_once), defaults.at_once);
+        let per_host = size(options.checks_per_host.or(file.checks_per_host), defaults.per_host);
+        ensure!(at_once > 0 && per_host > 0, "checks_at_once and checks_per_host must be at least 1");
+        let collect = collect::Settings {
+            at_once,
+            per_host,
+            starts_per_second: options
+                .starts_per_second
+                .or(file.starts_per_second)
+                .unwrap_or(defaults.starts_per_second),
+            starts_per_second_per_host: options
+                .starts_per_second_per_host
+                .or(file.starts_per_second_per_host)
+                .unwrap_or(defaults.starts_per_second_per_host),
+            idle_at_once: size(options.idle_at_once.or(file.idle_at_once), defaults.idle_at_once),
+            size_limit: options.message_size_limit.or(file.message_size_limit).unwrap_or(defaults.size_limit),
+            host: host_name(),
+            ..defaults
+        };
         Ok(Self {
             retention_days,
+            runs_days,
+            collect,
             listen: options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
             database_url: options.database_url.or(file.database_url).unwrap_or_else(in_data),
             master_key_file: options.master_key_file.or(file.master_key_file),
@@ -104,6 +163,12 @@ impl Config {
     pub(crate) fn trusts(&self, proxy: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|it| it.contains(&proxy))
     }
+}
+
+/// The machine's name, for whoever looks at the instances.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().chars().take(100).collect()
 }
 
 impl Settings {

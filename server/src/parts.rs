@@ -48,7 +48,11 @@ impl System {
         let store = open_store(config).await?;
         let vault = Arc::new(open_vault(config, &*store).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = MailSettings { egress_allow: config.egress_allow.clone(), ..MailSettings::default() };
+        let settings = MailSettings {
+            egress_allow: config.egress_allow.clone(),
+            size_limit: config.collect.size_limit,
+            ..MailSettings::default()
+        };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let mail: Arc<dyn MailServer> = if demo {
@@ -63,7 +67,7 @@ impl System {
             mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
-            settings: collect::Settings::default(),
+            settings: config.collect.clone(),
         });
         let fonts = Fonts::load(config.fonts.as_deref()).context("the folder with fonts")?;
         let reports = Reports::new(ReportsParts {

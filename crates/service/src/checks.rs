@@ -1,5 +1,7 @@
 //! The use cases of checks: ask for one, follow it, look at the earlier ones.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::{
     actor::{Actor, Permission},
@@ -83,6 +85,22 @@ impl Checks<'_> {
         }
         let latest = self.0.store.list_runs(id, PageRequest::new(1, 1)).await?;
         Ok(latest.items.into_iter().next().map(|run| CheckTicket { updates: watch::channel(run).1 }))
+    }
+
+    /// Removes the records of checks that ended more than `days` ago, part by part; answers with their number. Receipts of
+    /// deletions stay.
+    pub async fn purge_runs(&self, actor: &Actor, days: u64, at_once: u32) -> Result<u64, Error> {
+        need(actor, Permission::Delete)?;
+        let days = u32::try_from(days).unwrap_or(u32::MAX);
+        let before = self.0.clock.now().minus(Duration::from_hours(24).saturating_mul(days));
+        let mut n_purged = 0;
+        loop {
+            let n = self.0.store.purge_runs(before, at_once).await?;
+            n_purged += n;
+            if n < u64::from(at_once) {
+                return Ok(n_purged);
+            }
+        }
     }
 
     /// The dialogue of a check with the server, secrets and bodies masked, if it was taken down.

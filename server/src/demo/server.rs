@@ -13,7 +13,8 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{
-    Clock, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, RemoteKey, StageLog, Visit,
+    Clock, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, RemoteKey, StageLog,
+    Visit, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -126,6 +127,7 @@ impl DemoMailbox {
         let nth = match key {
             RemoteKey::Uid { uid, .. } => i64::from(*uid),
             RemoteKey::Uidl(uidl) => uidl.parse().unwrap_or_default(),
+            RemoteKey::Content { .. } => 0,
         };
         // The first ones were sent over the last weeks, the later ones as they arrive.
         let sent = if nth <= N_FIRST {
@@ -139,6 +141,13 @@ impl DemoMailbox {
 
 #[async_trait]
 impl Mailbox for DemoMailbox {
+    fn state(&self) -> MailboxState {
+        let n_messages = u64::try_from(self.n_messages).unwrap_or_default();
+        let is_imap = self.protocol == Protocol::Imap;
+        let uid_next = u32::try_from(self.n_messages + 1).ok().filter(|_| is_imap);
+        MailboxState { n_messages, uid_validity: is_imap.then_some(1), uid_next }
+    }
+
     async fn list(&mut self) -> Result<Listing, MailError> {
         let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let keys = (1..=self.n_messages).map(|nth| self.key(nth));
@@ -147,10 +156,10 @@ impl Mailbox for DemoMailbox {
         Ok(Listing { messages, n_unidentified: 0 })
     }
 
-    async fn fetch(&mut self, work: Vec<Listed>, sink: mpsc::Sender<FetchedBatch>) -> Result<(), MailError> {
+    async fn fetch(&mut self, work: Vec<Wanted>, sink: mpsc::Sender<Fetched>) -> Result<(), MailError> {
         for chunk in work.chunks(AT_ONCE) {
-            let messages = chunk.iter().map(|it| (it.key.clone(), self.message(&it.key))).collect();
-            if sink.send(FetchedBatch { messages, failed: Vec::new() }).await.is_err() {
+            let messages = chunk.iter().map(|it| (it.listed.key.clone(), self.message(&it.listed.key))).collect();
+            if sink.send(Fetched::Batch(FetchedBatch { messages, failed: Vec::new() })).await.is_err() {
                 break;
             }
         }
@@ -161,6 +170,14 @@ impl Mailbox for DemoMailbox {
         let gone = keys.iter().map(|it| (self.host.clone(), it.clone()));
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
         Ok(keys.to_vec())
+    }
+
+    fn can_idle(&self) -> bool {
+        false
+    }
+
+    async fn idle(&mut self, _: Duration) -> Result<bool, MailError> {
+        Ok(false)
     }
 
     async fn close(self: Box<Self>) {}
