@@ -4,6 +4,7 @@ mod bench;
 mod bundle;
 mod prepare;
 mod process;
+mod rig;
 mod test;
 mod tidy;
 mod tools;
@@ -14,7 +15,7 @@ use anyhow::{Result, bail};
 use process::{Run as _, command};
 
 const USAGE: &str =
-    "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [accounts|mail]";
+    "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

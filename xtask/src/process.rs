@@ -20,6 +20,13 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// A program that may have as many files open as the user may: a shell raises the limit and then becomes the program.
+pub(crate) fn roomy(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut shell = command("sh");
+    shell.args(["-c", r#"ulimit -n "$(ulimit -H -n)" && exec "$0" "$@""#]).arg(program);
+    shell
+}
+
 /// Runs to the end and makes a failure an error that names the command.
 pub(crate) trait Run {
     fn run(&mut self) -> Result<()>;
