@@ -15,8 +15,7 @@ use std::{env, process::ExitCode};
 use anyhow::{Result, bail};
 use process::{Run as _, command};
 
-const USAGE: &str =
-    "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [NAME] | soak [NAME]";
+const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [NAME [SIZE]] | soak [NAME [SIZE]]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

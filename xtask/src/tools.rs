@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{Run as _, announce, command};
+use crate::process::{Run as _, announce, command, is_root};
 
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
@@ -110,8 +110,7 @@ fn install_packages(what: &str, more: &[Package]) -> Result<()> {
     }
     let line = format!("apt-get update && apt-get install --yes --no-install-recommends {}", missing.join(" "));
     announce(&format!("installing {what}: {}", missing.join(", ")));
-    let is_root = command("id").arg("-u").read()?.trim() == "0";
-    let mut shell = match (is_root, command("sudo").args(["-n", "true"]).succeeds()) {
+    let mut shell = match (is_root()?, command("sudo").args(["-n", "true"]).succeeds()) {
         (true, _) => command("sh"),
         (false, true) => {
             let mut sudo = command("sudo");

@@ -9,20 +9,20 @@ use super::{
     peers::{Mailbox, USER},
 };
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Relay, Rig},
 };
 
 const N_MESSAGES: u32 = 5_000;
 const DELAY: Duration = Duration::from_millis(25);
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("{N_MESSAGES} messages of about {SIZE} bytes by IMAP over TLS, without and with a long way"));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let n_messages = argument(sizes, 0, N_MESSAGES)?;
+    announce(&format!("{n_messages} messages of about {SIZE} bytes by IMAP over TLS, without and with a long way"));
     let rig = Rig::start()?;
-    rig.dovecot.fill(USER, N_MESSAGES, SIZE)?;
+    rig.dovecot.fill(USER, n_messages, SIZE)?;
     let relay = Relay::start(rig.dovecot.imaps, DELAY)?;
-    let through =
-        |port| Mailbox { folder: rig.folder(), certificate: rig.dovecot.certificate(), port, n_messages: N_MESSAGES };
+    let through = |port| Mailbox { folder: rig.folder(), certificate: rig.dovecot.certificate(), port, n_messages };
     through(rig.dovecot.imaps).mbsync("no")?;
     for (way, port) in [("no delay", rig.dovecot.imaps), ("25 ms each way", relay.port)] {
         let figures = measure(&rig, &through(port))?;

@@ -9,36 +9,38 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Instance, Rig, usage},
 };
 
-/// Half of them come first: what the second half adds is free of what is paid once.
-const N_HALF: usize = 1_000;
+const N_CONNECTIONS: u32 = 2_000;
 const AT_ONCE: usize = 2_500;
 /// All connections have to be there for so long, with no more and no fewer between.
 const STEADY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_mins(10);
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("{} idle IMAP connections over TLS", 2 * N_HALF));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let n_all = argument(sizes, 0, N_CONNECTIONS)?;
+    // Half of them come first: what the second half adds is free of what is paid once.
+    let n_half = n_all / 2;
+    announce(&format!("{n_all} idle IMAP connections over TLS"));
     let rig = Rig::start()?;
     let posthorn = rig.posthorn("posthorn")?.unhurried(32).with("POSTHORN_IDLE_AT_ONCE", AT_ONCE);
     let mut instance = posthorn.serve()?;
     let before = usage::resident(instance.id())?;
     let mut at = [0; 2];
-    for (nth, resident) in at.iter_mut().enumerate() {
-        let user = |it| Account { push: true, ..Account::imap(&format!("idle{it}"), &rig.dovecot).every(86_400) };
-        posthorn.import(&(nth * N_HALF..(nth + 1) * N_HALF).map(user).collect::<Vec<_>>())?;
-        wait_for_connections(&mut instance, rig.dovecot.imaps, (nth + 1) * N_HALF)?;
+    for (users, resident) in [0..n_half, n_half..n_all].into_iter().zip(&mut at) {
+        let n_wanted = usize::try_from(users.end)?;
+        let watched = |it| Account { push: true, ..Account::imap(&format!("idle{it}"), &rig.dovecot).every(86_400) };
+        posthorn.import(&users.map(watched).collect::<Vec<_>>())?;
+        wait_for_connections(&mut instance, rig.dovecot.imaps, n_wanted)?;
         *resident = usage::resident(instance.id())?;
     }
     let [half, all] = at;
-    let each =
-        |kib: u64, n: usize| Ok::<_, anyhow::Error>(f64::from(u32::try_from(kib)?) / f64::from(u32::try_from(n)?));
-    eprintln!("resident: {before} KiB without, {half} KiB with {N_HALF}, {all} KiB with {} connections", 2 * N_HALF);
-    eprintln!("a connection: {:.1} KiB of all", each(all.saturating_sub(before), 2 * N_HALF)?);
-    eprintln!("              {:.1} KiB of the second half", each(all.saturating_sub(half), N_HALF)?);
+    let each = |kib: u64, n: u32| Ok::<_, anyhow::Error>(f64::from(u32::try_from(kib)?) / f64::from(n));
+    eprintln!("resident: {before} KiB without, {half} KiB with {n_half}, {all} KiB with {n_all} connections");
+    eprintln!("a connection: {:.1} KiB of all", each(all.saturating_sub(before), n_all)?);
+    eprintln!("              {:.1} KiB of the second half", each(all.saturating_sub(half), n_all - n_half)?);
     Ok(())
 }
 

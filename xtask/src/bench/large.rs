@@ -4,19 +4,20 @@ use anyhow::{Result, ensure};
 
 use super::mail::print_peer;
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Rig, client::Client},
 };
 
-const SIZE: usize = 500_000_000;
+const MEGABYTES: u32 = 500;
 /// Bytes.
 const LIMIT: u64 = 1 << 30;
 const USER: &str = "large";
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("one message of {} MB over TLS", SIZE / 1_000_000));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let megabytes = argument(sizes, 0, MEGABYTES)?;
+    announce(&format!("one message of {megabytes} MB over TLS"));
     let rig = Rig::start()?;
-    rig.dovecot.fill(USER, 1, SIZE)?;
+    rig.dovecot.fill(USER, 1, usize::try_from(megabytes)? * 1_000_000)?;
     let client = Client::new(&rig.dovecot.certificate(), rig.dovecot.imaps)?;
     // Once for nobody: the server reads a new message through, for its exact size.
     client.drain(USER)?;

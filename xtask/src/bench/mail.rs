@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::peers::{Mailbox, USER};
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Rig, client::Client},
 };
 
@@ -15,16 +15,13 @@ const N_MESSAGES: u32 = 20_000;
 /// Of a message, bytes.
 pub(super) const SIZE: usize = 18_000;
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("{N_MESSAGES} messages of about {SIZE} bytes by IMAP over TLS"));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let n_messages = argument(sizes, 0, N_MESSAGES)?;
+    announce(&format!("{n_messages} messages of about {SIZE} bytes by IMAP over TLS"));
     let rig = Rig::start()?;
-    rig.dovecot.fill(USER, N_MESSAGES, SIZE)?;
-    let mailbox = Mailbox {
-        folder: rig.folder(),
-        certificate: rig.dovecot.certificate(),
-        port: rig.dovecot.imaps,
-        n_messages: N_MESSAGES,
-    };
+    rig.dovecot.fill(USER, n_messages, SIZE)?;
+    let mailbox =
+        Mailbox { folder: rig.folder(), certificate: rig.dovecot.certificate(), port: rig.dovecot.imaps, n_messages };
     // Once for nobody, so that the first reader does not pay for the server's index.
     mailbox.mbsync("no")?;
     measure(&rig, &mailbox)?.print();

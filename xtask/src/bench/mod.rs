@@ -1,5 +1,5 @@
-//! `cargo xtask bench [NAME]`: how fast, beside the peers, which are installed. Figures are ratios of one run;
-//! `docs/benchmarks.md` says what each measures and keeps the last ones.
+//! `cargo xtask bench [NAME [SIZE]]`: how fast, beside the peers, which are installed. Figures are ratios of one run;
+//! `docs/benchmarks.md` says what each measures and keeps the last ones. A smaller size is for a quick trial.
 
 mod delay;
 mod export;
@@ -19,11 +19,12 @@ use crate::{
     tools,
 };
 
-type Benchmark = fn() -> Result<()>;
+/// Takes what the command line says after its name.
+type Benchmark = fn(&[String]) -> Result<()>;
 
 const BENCHMARKS: [(&str, Benchmark); 8] = [
-    ("accounts", accounts),
-    ("csv", export::run),
+    ("accounts", |_| accounts()),
+    ("csv", |_| export::run()),
     ("mail", mail::run),
     ("pop3", pop3::run),
     ("delay", delay::run),
@@ -41,14 +42,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return optimised.args(arguments).run();
     }
     let names = || BENCHMARKS.map(|it| it.0).join(", ");
-    let wanted = arguments.first();
+    let (wanted, sizes) = (arguments.first(), arguments.get(1..).unwrap_or_default());
     if let Some(name) = wanted.filter(|name| BENCHMARKS.iter().all(|it| it.0 != *name)) {
         bail!("there is no benchmark `{name}`: {}", names());
     }
     tools::for_bench()?;
     for (name, benchmark) in BENCHMARKS {
         if wanted.is_none_or(|it| it == name) {
-            benchmark()?;
+            benchmark(sizes)?;
         }
     }
     Ok(())

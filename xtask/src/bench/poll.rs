@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Posthorn, Rig, client::Client, usage, wait_until},
 };
 
-const N_ACCOUNTS: usize = 400;
+const N_ACCOUNTS: u32 = 400;
 /// Messages in each mailbox, which the first round fetches.
 const N_MESSAGES: u32 = 3;
 const AT_ONCE: usize = 32;
@@ -25,10 +25,11 @@ const INTERVAL_S: u32 = 60;
 const ALL_DUE_AFTER: Duration = Duration::from_secs(70);
 const PATIENCE: Duration = Duration::from_mins(5);
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("{N_ACCOUNTS} accounts with nothing new, by IMAP over TLS, {AT_ONCE} at once"));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let n_accounts = argument(sizes, 0, N_ACCOUNTS)?;
+    announce(&format!("{n_accounts} accounts with nothing new, by IMAP over TLS, {AT_ONCE} at once"));
     let rig = Rig::start()?;
-    let users: Vec<String> = (0..N_ACCOUNTS).map(|it| format!("poll{it}")).collect();
+    let users: Vec<String> = (0..n_accounts).map(|it| format!("poll{it}")).collect();
     for user in &users {
         rig.dovecot.fill(user, N_MESSAGES, 2_000)?;
     }
@@ -36,7 +37,7 @@ pub(super) fn run() -> Result<()> {
     let posthorn = rig.posthorn("posthorn")?.unhurried(AT_ONCE);
     let accounts: Vec<_> = users.iter().map(|it| Account::imap(it, &rig.dovecot).every(INTERVAL_S)).collect();
     posthorn.import(&accounts)?;
-    let first = round(&posthorn)?;
+    let first = round(&posthorn, n_accounts)?;
     eprintln!("posthorn, first round, {} messages: {:.0} accounts/s", first.n_messages, first.rate);
     let mut rounds = Vec::new();
     for nth in 1..=N_ROUNDS {
@@ -44,7 +45,7 @@ pub(super) fn run() -> Result<()> {
         let floor = bare_round(&client, &users)?;
         // Everything falls due while nobody looks.
         thread::sleep(ALL_DUE_AFTER.saturating_sub(ended.elapsed()));
-        let ours = round(&posthorn)?;
+        let ours = round(&posthorn, n_accounts)?;
         ensure!(ours.n_messages == 0, "{} messages were new", ours.n_messages);
         let Round { rate, milliseconds_each, .. } = ours;
         eprintln!("round {nth}: posthorn {rate:.0} accounts/s, {milliseconds_each:.2} ms of processor time a check;");
@@ -64,7 +65,7 @@ struct Round {
 }
 
 /// Serves until every account was checked once.
-fn round(posthorn: &Posthorn) -> Result<Round> {
+fn round(posthorn: &Posthorn, n_accounts: u32) -> Result<Round> {
     let last = posthorn.rows("SELECT COALESCE(MAX(id), 0) FROM check_runs").map_or(0, |it| it[0][0]);
     let instance = posthorn.serve()?;
     let before = usage::processor_time(instance.id())?;
@@ -76,7 +77,7 @@ fn round(posthorn: &Posthorn) -> Result<Round> {
     let mut row = Vec::new();
     wait_until("every account to be checked", PATIENCE, || {
         row = posthorn.rows(&select)?.pop().context("a row")?;
-        Ok(row[0] >= i64::try_from(N_ACCOUNTS)?)
+        Ok(row[0] >= i64::from(n_accounts))
     })?;
     let spent = usage::processor_time(instance.id())?.saturating_sub(before);
     instance.stop()?;

@@ -7,28 +7,25 @@ use super::{
     peers::{Mailbox, USER},
 };
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Rig},
 };
 
 const N_MESSAGES: u32 = 20_000;
 
-pub(super) fn run() -> Result<()> {
-    announce(&format!("{N_MESSAGES} messages of about {SIZE} bytes by POP3 over TLS"));
+pub(super) fn run(sizes: &[String]) -> Result<()> {
+    let n_messages = argument(sizes, 0, N_MESSAGES)?;
+    announce(&format!("{n_messages} messages of about {SIZE} bytes by POP3 over TLS"));
     let rig = Rig::start()?;
-    rig.dovecot.fill(USER, N_MESSAGES, SIZE)?;
-    let mailbox = Mailbox {
-        folder: rig.folder(),
-        certificate: rig.dovecot.certificate(),
-        port: rig.dovecot.pop3s,
-        n_messages: N_MESSAGES,
-    };
+    rig.dovecot.fill(USER, n_messages, SIZE)?;
+    let mailbox =
+        Mailbox { folder: rig.folder(), certificate: rig.dovecot.certificate(), port: rig.dovecot.pop3s, n_messages };
     // Once for nobody: the first session has the server read every message for its exact size.
     mailbox.mpop()?;
     let posthorn = rig.posthorn("posthorn")?;
     posthorn.import(&[Account::pop3(USER, &rig.dovecot)])?;
     let first = posthorn.check(1)?;
-    ensure!(first.new_messages == u64::from(N_MESSAGES), "{} messages arrived", first.new_messages);
+    ensure!(first.new_messages == u64::from(n_messages), "{} messages arrived", first.new_messages);
     let second = posthorn.check(1)?;
     ensure!(second.new_messages == 0, "the second check stored {} messages again", second.new_messages);
     eprintln!("posthorn            {:>7.2} s   peak resident {} MiB", first.took.as_secs_f64(), first.peak_kib / 1024);

@@ -8,9 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::measure;
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Instance, Posthorn, Random, Relay, Rig, database},
     test::Cluster,
 };
@@ -29,7 +28,7 @@ const DOWN_FOR: [Duration; 2] = [Duration::ZERO, Duration::from_secs(4)];
 const WENT_AWAY: &str = "the instance that ran this check went away";
 
 pub(super) fn run(arguments: &[String]) -> Result<()> {
-    let lasts = Duration::from_secs(measure(arguments, 0, 300)?.into());
+    let lasts = Duration::from_secs(argument(arguments, 0, 300)?.into());
     let seed = Random::seed();
     announce(&format!("three instances on one PostgreSQL, {N_ACCOUNTS} accounts, kills for {lasts:?}, seed {seed}"));
     let rig = Rig::start()?;

@@ -15,9 +15,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::measure;
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Posthorn, Random, Rest, Rig, wait_until, write_message},
 };
 
@@ -36,7 +35,7 @@ const PATIENCE: Duration = Duration::from_mins(6);
 type Tally = HashMap<(usize, Vec<u8>), [u32; 2]>;
 
 pub(super) fn run(arguments: &[String]) -> Result<()> {
-    let n_kills = measure(arguments, 0, 200)?;
+    let n_kills = argument(arguments, 0, 200)?;
     let seed = Random::seed();
     announce(&format!(
         "{n_kills} kills while mail comes in, {N_ACCOUNTS} accounts, IMAP and POP3 by turns, seed {seed}"

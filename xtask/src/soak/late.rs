@@ -8,9 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::measure;
 use crate::{
-    process::announce,
+    process::{announce, argument},
     rig::{Account, Instance, Posthorn, Rig, database::percentile, usage},
 };
 
@@ -21,7 +20,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const LATEST: Duration = INTERVAL;
 
 pub(super) fn run(arguments: &[String]) -> Result<()> {
-    let (n_accounts, seconds) = (measure(arguments, 0, 10_000)?, measure(arguments, 1, 900)?);
+    let (n_accounts, seconds) = (argument(arguments, 0, 10_000)?, argument(arguments, 1, 900)?);
     let lasts = Duration::from_secs(seconds.into());
     // The shortest interval is a minute; a short trial has to see second runs.
     let interval = INTERVAL.min(lasts / 3).max(Duration::from_mins(1));

@@ -4,7 +4,7 @@ mod chaos;
 mod kill;
 mod late;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::tools;
 
@@ -29,10 +29,4 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             soak(rest)
         }
     }
-}
-
-/// The argument at this place, or what it is at full length.
-fn measure(arguments: &[String], nth: usize, full: u32) -> Result<u32> {
-    let given = arguments.get(nth).map(|it| it.parse().with_context(|| format!("`{it}` is no whole number")));
-    given.unwrap_or(Ok(full))
 }
