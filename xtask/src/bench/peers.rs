@@ -63,10 +63,10 @@ impl Mailbox<'_> {
     /// fetchmail, from POP3 into one file of batched SMTP: no other program is started for a message.
     pub(super) fn fetchmail(&self) -> Result<Duration> {
         self.fetch("fetchmail", |at, room| {
-            let port = self.port;
+            let (port, certificate) = (self.port, self.certificate.display());
             let config = format!(
                 "set no bouncemail\npoll localhost protocol pop3 port {port} username {USER} password pass\n\
-                 ssl sslproto 'auto' no sslcertck keep fetchall bsmtp '{room}/batch'\n"
+                 ssl sslproto 'auto' sslcertck sslcertfile '{certificate}' keep fetchall bsmtp '{room}/batch'\n"
             );
             let mut fetchmail = timed("fetchmail");
             fetchmail.env("FETCHMAILHOME", at).args(["--silent", "--fetchmailrc"]).arg(private(at, &config)?);
@@ -81,8 +81,7 @@ impl Mailbox<'_> {
             let port = self.port;
             let config = format!(
                 "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = {port}\nusername = {USER}\n\
-                 password = pass\n[destination]\ntype = Maildir\npath = {room}/inbox/\n[options]\nread_all = true\n\
-                 delete = false\nverbose = 0\n"
+                 password = pass\n[destination]\ntype = Maildir\npath = {room}/inbox/\n[options]\ndelete = false\nverbose = 0\n"
             );
             let config = private(at, &config)?;
             let mut getmail = if is_root()? {

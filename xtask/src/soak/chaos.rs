@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::WENT_AWAY;
 use crate::{
     process::{announce, argument},
     rig::{Account, Instance, Posthorn, Random, Relay, Rig, database},
@@ -24,8 +25,6 @@ const LEASE_OF_RUN: Duration = Duration::from_secs(55);
 const DELAY: Duration = Duration::from_millis(100);
 const BETWEEN_KILLS: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(15)];
 const DOWN_FOR: [Duration; 2] = [Duration::ZERO, Duration::from_secs(4)];
-/// How a run is ended whose instance is no more.
-const WENT_AWAY: &str = "the instance that ran this check went away";
 
 pub(super) fn run(arguments: &[String]) -> Result<()> {
     let lasts = Duration::from_secs(argument(arguments, 0, 300)?.into());

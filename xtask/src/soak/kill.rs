@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::WENT_AWAY;
 use crate::{
     process::{announce, argument},
     rig::{Account, Posthorn, Random, Rest, Rig, wait_until, write_message},
@@ -25,9 +26,14 @@ const N_ACCOUNTS: usize = 60;
 /// Who asks for checks, all the time.
 const N_ASKING: usize = 6;
 const INTERVAL_S: u32 = 60;
+/// Nobody is to wait long for an account that rests.
+const HASTE: Duration = Duration::from_secs(2);
 /// From listening to the kill.
 const LIVES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(2_500)];
-const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(60)];
+/// Between two deliveries.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
+/// Messages of a delivery, at most: enough for a check to be in the middle of something.
+const BURST: usize = 10;
 /// Longer than a lease and an interval together.
 const PATIENCE: Duration = Duration::from_mins(6);
 
@@ -53,13 +59,18 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
     let mut tally = storm(&posthorn, &token, &mailboxes, n_kills, seed)?;
     let instance = posthorn.serve()?;
     let rest = instance.rest(&token);
+    let hasty = Rest { patience: HASTE, ..rest.clone() };
     wait_until("every mailbox to be empty", PATIENCE, || {
         // By themselves they come up once a minute; a check that fails here is tried again.
-        mailboxes.iter().enumerate().filter(|(_, it)| !is_empty(it)).for_each(|(nth, _)| ask(&rest, nth));
+        mailboxes.iter().enumerate().filter(|(_, it)| !is_empty(it)).for_each(|(nth, _)| ask(&hasty, nth));
         Ok(mailboxes.iter().all(|it| is_empty(it)))
     })?;
     count_stored(&rest, &mut tally)?;
     instance.stop()?;
+    let n_cut = format!("SELECT COUNT(*) FROM check_runs WHERE error_message = '{WENT_AWAY}'");
+    let n_damaged = "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+    eprintln!("{} checks were cut short", posthorn.rows(&n_cut)?[0][0]);
+    ensure!(posthorn.rows(n_damaged)?[0][0] == 0, "the database is damaged");
     report(&tally)
 }
 
@@ -85,8 +96,7 @@ fn storm(posthorn: &Posthorn, token: &str, mailboxes: &[PathBuf], n_kills: u32, 
         let mut random = Random::new(!seed);
         let killed = (1..=n_kills).try_for_each(|nth| -> Result<()> {
             let instance = posthorn.serve()?;
-            // Nobody is to wait for an account that rests.
-            *current() = Some(Rest { patience: Duration::from_secs(2), ..instance.rest(token) });
+            *current() = Some(Rest { patience: HASTE, ..instance.rest(token) });
             thread::sleep(random.between(LIVES[0], LIVES[1]));
             drop(instance);
             *current() = None;
@@ -107,29 +117,35 @@ fn ask(rest: &Rest, nth: usize) {
     _ = rest.post(&format!("/accounts/{}/check", nth + 1));
 }
 
-/// Delivers as a mail server does, until it is over: written in `tmp`, then moved to `new`. Every eighth comes twice.
+/// Delivers as a mail server does, until it is over: written in `tmp`, then moved to `new`. Several at once, and every
+/// eighth comes twice.
 fn feed(mailboxes: &[PathBuf], is_over: &AtomicBool, mut random: Random) -> Result<Tally> {
     let mut tally = Tally::new();
     let mut n_files = 0_u32;
     let mut n_messages = 0_u32;
     while !is_over.load(Ordering::Relaxed) {
-        n_messages += 1;
         let nth = random.below(mailboxes.len());
-        let size = [300, 3_000, 30_000][random.below(3)];
-        let mut message = Vec::new();
-        write_message(&mut message, &n_messages.to_string(), size, &mut random)?;
-        let copies = if n_messages.is_multiple_of(8) { 2 } else { 1 };
-        for _ in 0..copies {
-            n_files += 1;
-            let name = format!("{}.M{n_files}P1.soak", 1_700_000_000 + n_files);
-            let written = mailboxes[nth].join("tmp").join(&name);
-            fs::write(&written, &message)?;
-            fs::rename(written, mailboxes[nth].join("new").join(name))?;
+        for _ in 0..=random.below(BURST) {
+            n_messages += 1;
+            let size = [300, 2_000, 12_000][random.below(3)];
+            let mut message = Vec::new();
+            write_message(&mut message, &n_messages.to_string(), size, &mut random)?;
+            let copies = if n_messages.is_multiple_of(8) { 2 } else { 1 };
+            for _ in 0..copies {
+                n_files += 1;
+                deliver(&mailboxes[nth], &format!("{}.M{n_files}P1.soak", 1_700_000_000 + n_files), &message)?;
+            }
+            tally.entry((nth, message)).or_default()[0] += copies;
         }
-        tally.entry((nth, message)).or_default()[0] += copies;
         thread::sleep(random.between(PAUSES[0], PAUSES[1]));
     }
     Ok(tally)
+}
+
+fn deliver(mailbox: &Path, name: &str, message: &[u8]) -> Result<()> {
+    let written = mailbox.join("tmp").join(name);
+    fs::write(&written, message)?;
+    Ok(fs::rename(written, mailbox.join("new").join(name))?)
 }
 
 fn is_empty(mailbox: &Path) -> bool {

@@ -13,6 +13,9 @@ type Soak = fn(&[String]) -> Result<()>;
 
 const SOAKS: [(&str, Soak); 3] = [("late", late::run), ("kill", kill::run), ("chaos", chaos::run)];
 
+/// The error of a run whose instance was killed, once the next one has ended it.
+const WENT_AWAY: &str = "the instance that ran this check went away";
+
 /// All soaks, or the one of that name.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let names = || SOAKS.map(|it| it.0).join(", ");
