@@ -81,7 +81,8 @@ impl Mailbox<'_> {
             let port = self.port;
             let config = format!(
                 "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = {port}\nusername = {USER}\n\
-                 password = pass\n[destination]\ntype = Maildir\npath = {room}/inbox/\n[options]\ndelete = false\nverbose = 0\n"
+                 password = pass\n[destination]\ntype = Maildir\npath = {room}/inbox/\n[options]\nread_all = false\n\
+                 delete = false\nverbose = 0\n"
             );
             let config = private(at, &config)?;
             let mut getmail = if is_root()? {

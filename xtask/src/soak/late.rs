@@ -14,14 +14,17 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_mins(5);
+/// The shortest that an account may have.
+const INTERVAL_MIN: Duration = Duration::from_mins(1);
+/// Three intervals: the first round, a warm one, and some to spare.
+const N_INTERVALS: u32 = 3;
 const AT_ONCE: usize = 32;
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: &[String]) -> Result<()> {
     let (n_accounts, seconds) = (argument(arguments, 0, 10_000)?, argument(arguments, 1, 900)?);
-    let lasts = Duration::from_secs(seconds.into());
-    // The shortest interval is a minute; a short trial has to see second runs.
-    let interval = INTERVAL.min(lasts / 3).max(Duration::from_mins(1));
+    let lasts = Duration::from_secs(seconds.into()).max(N_INTERVALS * INTERVAL_MIN);
+    let interval = INTERVAL.min(lasts / N_INTERVALS);
     announce(&format!("{n_accounts} accounts every {interval:?} for {lasts:?}"));
     let rig = Rig::start()?;
     let posthorn = rig.posthorn("posthorn")?.unhurried(AT_ONCE);
