@@ -1,9 +1,11 @@
-//! The commands of a checkout: `cargo xtask serve | test | build | spa | prepare | bench`.
+//! The commands of a checkout: `cargo xtask serve | test | build | spa | prepare | bench | soak`.
 
 mod bench;
 mod bundle;
 mod prepare;
 mod process;
+mod rig;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -13,8 +15,7 @@ use std::{env, process::ExitCode};
 use anyhow::{Result, bail};
 use process::{Run as _, command};
 
-const USAGE: &str =
-    "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [accounts|mail]";
+const USAGE: &str = "cargo xtask serve [-- ARGS] | test [lint|unit|e2e] | build | spa | prepare | bench [NAME [SIZE]] | soak [NAME [SIZE]]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -34,6 +35,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some("build") => build(),
         Some("spa") => bundle::build_spa(),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("soak") => soak::run(&arguments[1..]),
         Some("test") => test::run(&arguments[1..]),
         Some("prepare") => prepare::run(),
         _ => bail!("usage: {USAGE}"),

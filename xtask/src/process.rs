@@ -20,6 +20,24 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// A program that may have as many files open as the user may: a shell raises the limit and then becomes the program.
+pub(crate) fn roomy(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut shell = command("sh");
+    shell.args(["-c", r#"ulimit -n "$(ulimit -H -n)" && exec "$0" "$@""#]).arg(program);
+    shell
+}
+
+/// The number at this place of the command line, or what it is at full length.
+pub(crate) fn argument(arguments: &[String], nth: usize, full: u32) -> Result<u32> {
+    let given = arguments.get(nth).map(|it| it.parse().with_context(|| format!("`{it}` is no whole number")));
+    given.unwrap_or(Ok(full))
+}
+
+/// Whether files may be given to others, and programs have to be started as others.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(command("id").arg("-u").read()?.trim() == "0")
+}
+
 /// Runs to the end and makes a failure an error that names the command.
 pub(crate) trait Run {
     fn run(&mut self) -> Result<()>;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     bundle, prepare,
-    process::{Run as _, announce, command},
+    process::{Run as _, announce, command, is_root},
     tidy, tools,
 };
 
@@ -123,10 +123,6 @@ impl Drop for Cluster {
             eprintln!("the test cluster could not be removed: {error:#}");
         }
     }
-}
-
-fn is_root() -> Result<bool> {
-    Ok(command("id").arg("-u").read()?.trim() == "0")
 }
 
 /// A program of PostgreSQL's, as a user that it accepts: it refuses to run as root.

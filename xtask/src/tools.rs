@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{Run as _, announce, command};
+use crate::process::{Run as _, announce, command, is_root};
 
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
@@ -64,28 +64,53 @@ fn wasm_opt() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Debian packages for the tests: installed as root or with sudo, else the command is printed.
+/// A Debian package and a path that is there once it is installed.
+type Package = (&'static str, &'static str);
+
+/// What benchmarks, soaks and tests alike run against.
+const SERVERS: &[Package] = &[
+    ("dovecot-imapd", "/usr/lib/dovecot/imap"),
+    ("dovecot-pop3d", "/usr/lib/dovecot/pop3"),
+    ("openssl", "/usr/bin/openssl"),
+    ("postgresql", "/usr/lib/postgresql"),
+    ("sqlite3", "/usr/bin/sqlite3"),
+];
+
 pub(crate) fn for_tests() -> Result<()> {
-    let wanted = [
+    const MORE: &[Package] = &[
         ("chromium", "/usr/bin/chromium"),
-        ("dovecot-imapd", "/usr/lib/dovecot/imap"),
-        ("dovecot-pop3d", "/usr/lib/dovecot/pop3"),
         ("microsocks", "/usr/bin/microsocks"),
         ("tinyproxy", "/usr/bin/tinyproxy"),
-        ("postgresql", "/usr/lib/postgresql"),
-        ("openssl", "/usr/bin/openssl"),
         ("poppler-utils", "/usr/bin/pdftotext"),
         ("python3-aiosmtpd", "/usr/lib/python3/dist-packages/aiosmtpd"),
-        ("sqlite3", "/usr/bin/sqlite3"),
     ];
-    let missing: Vec<&str> = wanted.iter().filter(|(_, path)| !is_there(path)).map(|(name, _)| *name).collect();
+    install_packages("what the tests run against", MORE)
+}
+
+pub(crate) fn for_bench() -> Result<()> {
+    const PEERS: &[Package] = &[
+        ("fetchmail", "/usr/bin/fetchmail"),
+        ("getmail6", "/usr/bin/getmail"),
+        ("isync", "/usr/bin/mbsync"),
+        ("mpop", "/usr/bin/mpop"),
+    ];
+    install_packages("the peers of the benchmarks", PEERS)
+}
+
+pub(crate) fn for_soak() -> Result<()> {
+    install_packages("what the soaks run against", &[])
+}
+
+/// The servers and more Debian packages: installed as root or with sudo, else the command is printed.
+fn install_packages(what: &str, more: &[Package]) -> Result<()> {
+    let wanted = SERVERS.iter().chain(more);
+    let missing: Vec<&str> = wanted.filter(|(_, path)| !is_there(path)).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let line = format!("apt-get update && apt-get install --yes --no-install-recommends {}", missing.join(" "));
-    announce(&format!("installing what the tests run against: {}", missing.join(", ")));
-    let is_root = command("id").arg("-u").read()?.trim() == "0";
-    let mut shell = match (is_root, command("sudo").args(["-n", "true"]).succeeds()) {
+    announce(&format!("installing {what}: {}", missing.join(", ")));
+    let mut shell = match (is_root()?, command("sudo").args(["-n", "true"]).succeeds()) {
         (true, _) => command("sh"),
         (false, true) => {
             let mut sudo = command("sudo");

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process::{Run as _, announce, command};
+use crate::{
+    process::{Run as _, announce, command},
+    rig::usage,
+};
 
 const PASSWORD: &str = "correct horse battery";
 /// Names in another order than the ids, as in life: every row is looked up.
@@ -88,21 +91,14 @@ fn measure(folder: &Path) -> Result<(f64, f64, u64)> {
     let mut sign_in = command("curl");
     sign_in.args(["--silent", "--fail", "--output", "/dev/null", "--data", &form, "--cookie-jar"]).arg(&jar);
     sign_in.arg(format!("{url}/sign-in")).run()?;
-    let before = peak(server.0.id())?;
+    let before = usage::peak(server.0.id())?;
     let began = Instant::now();
     let mut export = command("curl");
     export.args(["--silent", "--fail", "--cookie"]).arg(&jar).arg("--output").arg(&ours);
     export.arg(format!("{url}/settings/email/imap-pop3/export.csv?sort=name")).run()?;
     let seconds = began.elapsed().as_secs_f64();
-    let growth = (peak(server.0.id())? - before) / 1024;
+    let growth = (usage::peak(server.0.id())? - before) / 1024;
     let lines = |path: &Path| Ok::<_, anyhow::Error>(BufReader::new(fs::File::open(path)?).lines().count());
     ensure!(lines(&ours)? == lines(&peer)? + 1, "the files differ in length");
     Ok((peer_seconds, seconds, growth))
-}
-
-/// The peak resident size so far, KiB.
-fn peak(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find(|it| it.starts_with("VmHWM")).context("VmHWM")?;
-    Ok(line.split_whitespace().nth(1).context("VmHWM")?.parse()?)
 }
