@@ -85,6 +85,7 @@ fn kind(kind: ErrorKind, words: &Words) -> &'static str {
         ErrorKind::Certificate => words.kind_certificate,
         ErrorKind::Protocol => words.kind_protocol,
         ErrorKind::Authentication => words.kind_authentication,
+        ErrorKind::Expired => words.kind_expired,
         ErrorKind::Mailbox => words.kind_mailbox,
         ErrorKind::Throttled => words.kind_throttled,
         ErrorKind::Storage => words.kind_storage,
