@@ -1,5 +1,5 @@
 //! What leaves the house: the report of accounts as CSV (RFC 4180), as a printable page, as PDF and as a table in a mail, in the
-//! reader's language; when a schedule comes round; and its delivery.
+//! reader's language; when a schedule comes round, and its delivery; and notices of accounts that are late or failing.
 
 mod calendar;
 mod changes;
@@ -7,12 +7,14 @@ mod content;
 pub mod csv;
 mod html;
 mod message;
+mod notices;
 pub mod pdf;
 pub mod print;
 mod reports;
 #[cfg(test)]
 mod samples;
 
+pub use notices::{Watchman, WatchmanParts};
 pub use reports::{Reports, ReportsParts, Settings};
 
 use domain::{
@@ -85,6 +87,7 @@ fn kind(kind: ErrorKind, words: &Words) -> &'static str {
         ErrorKind::Certificate => words.kind_certificate,
         ErrorKind::Protocol => words.kind_protocol,
         ErrorKind::Authentication => words.kind_authentication,
+        ErrorKind::Expired => words.kind_expired,
         ErrorKind::Mailbox => words.kind_mailbox,
         ErrorKind::Throttled => words.kind_throttled,
         ErrorKind::Storage => words.kind_storage,

@@ -1,4 +1,4 @@
-//! The mails that carry reports (RFC 5322, MIME), and the one that tests a configuration.
+//! The mails that carry reports and notices (RFC 5322, MIME), and the one that tests a configuration.
 
 use std::time::{Duration, SystemTime};
 
@@ -71,6 +71,19 @@ pub(crate) fn report(
 pub(crate) fn test(envelope: &Envelope<'_>, locale: Locale) -> Result<Vec<u8>, lettre::error::Error> {
     let text = locale.words().report.test_text(&envelope.smtp.name);
     Ok(builder(envelope)?.singlepart(SinglePart::plain(text))?.formatted())
+}
+
+/// A notice: plain text alone. `answers` is the Message-ID of the notice that it follows (RFC 5322 section 3.6.4).
+pub(crate) fn notice(
+    envelope: &Envelope<'_>,
+    text: String,
+    answers: Option<String>,
+) -> Result<Vec<u8>, lettre::error::Error> {
+    let mut builder = builder(envelope)?;
+    if let Some(id) = answers {
+        builder = builder.in_reply_to(id.clone()).references(id);
+    }
+    Ok(builder.singlepart(SinglePart::plain(text))?.formatted())
 }
 
 fn builder(envelope: &Envelope<'_>) -> Result<lettre::message::MessageBuilder, lettre::error::Error> {

@@ -1,0 +1,184 @@
+//! Watches how the checks are going, opens and ends incidents, and tells people and programs of them.
+//!
+//! Any number of instances watch at once: the store makes each step happen once. Whoever takes an incident notes it as told in
+//! the same transaction, so nobody is told twice by two of them. An instance that dies while it tells may have told nobody: it is
+//! not told again, and the incident says so on the screen.
+
+mod board;
+mod tell;
+mod text;
+mod webhook;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{incident::Incident, notices::Notices};
+use service::{
+    ports::{Clock, HookSender, MailSender, Notifier, Store, StoreError},
+    vault::Vault,
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use words::Locale;
+
+use self::{
+    board::{Board, Kept},
+    tell::Notice,
+};
+
+/// How often, how much at once, and how patiently.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    look_every: Duration,
+    /// Incidents told of at once. It is the brake too: a look takes no more, so that a network that is down does not send
+    /// thousands of mails, and what is over by then is not told of.
+    at_once: usize,
+    /// Attempts to tell by one way.
+    attempts: u32,
+    /// The pause after the first attempt; it is four times as long after each further one.
+    pause: Duration,
+    /// How long telling of one incident may take, all attempts together.
+    deadline: Duration,
+    /// The same for a test, which is tried once and has somebody waiting for it.
+    test_deadline: Duration,
+    /// How long a stopping instance waits for the notices under way.
+    grace: Duration,
+}
+
+const PACE: Pace = Pace {
+    look_every: Duration::from_secs(10),
+    at_once: 4,
+    attempts: 3,
+    pause: Duration::from_secs(5),
+    deadline: Duration::from_mins(3),
+    test_deadline: Duration::from_secs(45),
+    grace: Duration::from_secs(10),
+};
+
+/// What the watchman is made of.
+pub struct WatchmanParts {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
+    pub sender: Arc<dyn MailSender>,
+    pub hooks: Arc<dyn HookSender>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Watches and tells. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Watchman(Arc<Inner>);
+
+struct Inner {
+    board: Box<dyn Board>,
+    sender: Arc<dyn MailSender>,
+    hooks: Arc<dyn HookSender>,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+}
+
+/// What of an incident is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Opened,
+    Over,
+}
+
+impl Event {
+    /// What there is to tell now: what is over before anybody was told is told as over.
+    fn of(incident: &Incident) -> Self {
+        if incident.over_at.is_some() { Self::Over } else { Self::Opened }
+    }
+
+    /// As a webhook reads it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "incident.opened",
+            Self::Over => "incident.over",
+        }
+    }
+}
+
+impl Watchman {
+    pub fn new(parts: WatchmanParts) -> Self {
+        let WatchmanParts { store, vault, sender, hooks, clock } = parts;
+        Self(Arc::new(Inner { board: Box::new(Kept { store, vault }), sender, hooks, clock, pace: PACE }))
+    }
+
+    /// Looks every ten seconds until `shutdown` becomes true; then waits a while for the notices under way.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let mut telling = JoinSet::new();
+        let mut ticks = interval(self.0.pace.look_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !*shutdown.borrow() {
+            tokio::select! {
+                _ = ticks.tick() => if let Err(error) = self.look(&mut telling).await {
+                    tracing::error!(%error, "how the checks are going could not be read; trying again");
+                },
+                _ = telling.join_next(), if !telling.is_empty() => {}
+                changed = shutdown.changed() => if changed.is_err() { break },
+            }
+        }
+        let ended = async { while telling.join_next().await.is_some() {} };
+        if timeout(self.0.pace.grace, ended).await.is_err() {
+            tracing::warn!(n = telling.len(), "stopped while notices were under way; they are not sent again");
+        }
+    }
+
+    /// Brings the incidents up to date, and begins to tell of those of which nobody was told.
+    async fn look(&self, telling: &mut JoinSet<()>) -> Result<(), StoreError> {
+        let Inner { board, clock, pace, .. } = &*self.0;
+        let now = clock.now();
+        let n_late = board.mark_late(now).await?;
+        if n_late > 0 {
+            tracing::warn!(n_late, "accounts are newly late");
+        }
+        let causes = board.causes().await?;
+        board.update(&causes, now).await?;
+        let notices = board.notices().await?;
+        if !notices.enabled {
+            return Ok(());
+        }
+        let patience = Duration::from_secs(u64::from(notices.after_minutes) * 60);
+        while telling.len() < pace.at_once {
+            let Some(incident) = board.take(now.minus(patience), now).await? else { break };
+            let (inner, notices) = (Arc::clone(&self.0), notices.clone());
+            telling.spawn(async move { inner.tell(&incident, &notices).await });
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Tells of an incident, by every way that is set, and keeps what came of it if that failed.
+    async fn tell(&self, incident: &Incident, notices: &Notices) {
+        let event = Event::of(incident);
+        let locale = Locale::parse(&notices.language).unwrap_or_default();
+        let outcome =
+            self.send(&Notice::of(incident, event, locale), notices, self.pace.attempts, self.pace.deadline).await;
+        let detail = outcome.failures();
+        if detail.is_empty() {
+            tracing::info!(incident = %incident.id, event = event.as_str(), "told of an incident");
+        } else {
+            tracing::error!(incident = %incident.id, event = event.as_str(), detail, "a notice did not reach everybody");
+        }
+        self.record(incident, &detail).await;
+    }
+
+    /// A store that does not take this is no reason not to tell.
+    async fn record(&self, incident: &Incident, detail: &str) {
+        if let Err(error) = self.board.record(incident.id, detail).await {
+            tracing::error!(%error, incident = %incident.id, "what came of a notice could not be kept");
+        }
+    }
+}
+
+#[async_trait]
+impl Notifier for Watchman {
+    async fn test(&self, notices: &Notices) -> String {
+        let locale = Locale::parse(&notices.language).unwrap_or_default();
+        self.0.send(&Notice::test(locale), notices, 1, self.0.pace.test_deadline).await.all()
+    }
+}
