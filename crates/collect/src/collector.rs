@@ -87,7 +87,7 @@ impl Checker for Collector {
         if let Some(updates) = self.0.joined(account) {
             return Ok(Some(CheckTicket { updates }));
         }
-        follow(Arc::clone(&self.0.parts.store), account, self.0.parts.settings.deadline).await
+        follow(&self.0.parts, account).await
     }
 }
 
@@ -99,7 +99,7 @@ struct Inner {
     /// Automatic visits that wait for their turn or run.
     n_active: AtomicUsize,
     gate: Arc<Gate>,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
     running: Mutex<HashMap<AccountId, watch::Receiver<CheckRun>>>,
     /// Connections that wait for mail, and how to wake them.
     idling: Mutex<HashMap<AccountId, Arc<Notify>>>,
@@ -117,7 +117,7 @@ impl Inner {
             slots: Arc::new(Semaphore::new(at_once)),
             n_active: AtomicUsize::new(0),
             gate: Arc::new(Gate::new(per_host, starts_per_second, starts_per_second_per_host)),
-            keeper: Keeper::default(),
+            keeper: Arc::default(),
             running: Mutex::default(),
             idling: Mutex::default(),
             stopping: CancellationToken::new(),
@@ -143,16 +143,12 @@ impl Inner {
         };
         tokio::select! {
             () = checks => {}
-            () = self.keeper.run(&**store, &*self.parts.clock, &self.owner, &self.parts.settings) => {}
             () = self.say_alive() => {}
             _ = shutdown.wait_for(|it| *it) => {}
         }
         self.stopping.cancel();
         self.visits.close();
-        let keeping = self.keeper.run(&**store, &*self.parts.clock, &self.owner, &self.parts.settings);
-        let ended = timeout(self.parts.settings.grace, self.visits.wait());
-        let is_over = tokio::select! { result = ended => result.is_ok(), () = keeping => false };
-        if !is_over {
+        if timeout(self.parts.settings.grace, self.visits.wait()).await.is_err() {
             tracing::warn!("stopped while checks were under way; they will be taken up again when their leases end");
         }
         if let Err(error) = store.remove_instance(&self.owner).await {
@@ -211,11 +207,16 @@ impl Inner {
         Ok(next.map_or(LOOK_EVERY, |it| it.since(self.parts.clock.now()).clamp(Duration::from_millis(20), LOOK_EVERY)))
     }
 
+    fn hold(&self, lease: Lease) -> CancellationToken {
+        let CollectorParts { store, clock, settings, .. } = &self.parts;
+        self.keeper.hold(lease, store, clock, &self.owner, settings.lease_for)
+    }
+
     fn begin_due(self: &Arc<Self>, lease: Lease) {
         let this = Arc::clone(self);
         self.n_active.fetch_add(1, Ordering::Relaxed);
         self.visits.spawn(async move {
-            let lost = this.keeper.hold(lease);
+            let lost = this.hold(lease);
             let counted = Counted(&this.n_active);
             if let Err(error) = this.attend(lease, &lost, counted).await {
                 tracing::error!(%error, account = %lease.account_id, "a check could not begin");
@@ -419,7 +420,7 @@ impl Inner {
                 let (tell, told) = tokio::sync::oneshot::channel();
                 let this = Arc::clone(self);
                 self.visits.spawn(async move {
-                    let lost = this.keeper.hold(lease);
+                    let lost = this.hold(lease);
                     let turn = Turn { pass, _slot: None, _counted: None };
                     if let Err(error) = this.visit(lease, account, &lost, turn, transcript, Some(tell)).await {
                         tracing::error!(%error, account = %id, "a check could not begin");
@@ -428,7 +429,7 @@ impl Inner {
                 });
                 return told.await.map_err(|_| closed());
             }
-            if let Some(ticket) = follow(Arc::clone(&self.parts.store), id, self.parts.settings.deadline).await? {
+            if let Some(ticket) = follow(&self.parts, id).await? {
                 return Ok(ticket);
             }
             // Whoever holds it has not written its run yet, has just finished, or waits for mail: then it is woken.
@@ -447,7 +448,7 @@ impl Inner {
         let before = store.list_runs(id, one).await?.items.first().map(|it| it.id);
         store.ask_check(id, self.parts.clock.now()).await?;
         loop {
-            if let Some(ticket) = follow(Arc::clone(store), id, self.parts.settings.deadline).await? {
+            if let Some(ticket) = follow(&self.parts, id).await? {
                 return Ok(ticket);
             }
             // It may have begun and ended between two looks.

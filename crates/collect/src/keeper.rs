@@ -2,69 +2,86 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use domain::ids::AccountId;
 use service::ports::{Clock, Lease, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::Settings;
-
 /// The leases that this instance works under.
 #[derive(Default)]
-pub(crate) struct Keeper {
-    held: Mutex<HashMap<AccountId, (i64, CancellationToken)>>,
+pub(crate) struct Keeper(Mutex<Held>);
+
+#[derive(Default)]
+struct Held {
+    leases: HashMap<AccountId, (i64, CancellationToken)>,
+    /// Somebody prolongs them.
+    is_kept: bool,
 }
 
 impl Keeper {
-    /// From now on the lease is prolonged. The token is cancelled when it turns out to be lost.
-    pub(crate) fn hold(&self, lease: Lease) -> CancellationToken {
+    /// From now on the lease is prolonged, until it is released. The token is cancelled when it turns out to be lost.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        lease: Lease,
+        store: &Arc<dyn Store>,
+        clock: &Arc<dyn Clock>,
+        owner: &str,
+        lease_for: Duration,
+    ) -> CancellationToken {
         let lost = CancellationToken::new();
-        self.held().insert(lease.account_id, (lease.fence, lost.clone()));
+        let mut held = self.held();
+        held.leases.insert(lease.account_id, (lease.fence, lost.clone()));
+        if !std::mem::replace(&mut held.is_kept, true) {
+            let (this, store, clock) = (Arc::clone(self), Arc::clone(store), Arc::clone(clock));
+            let owner = owner.to_owned();
+            tokio::spawn(async move { this.keep(&*store, &*clock, &owner, lease_for).await });
+        }
         lost
     }
 
     pub(crate) fn release(&self, lease: Lease) {
         let mut held = self.held();
-        if held.get(&lease.account_id).is_some_and(|it| it.0 == lease.fence) {
-            held.remove(&lease.account_id);
+        if held.leases.get(&lease.account_id).is_some_and(|it| it.0 == lease.fence) {
+            held.leases.remove(&lease.account_id);
         }
     }
 
-    /// Prolongs everything, for ever.
-    pub(crate) async fn run(&self, store: &dyn Store, clock: &dyn Clock, owner: &str, settings: &Settings) {
+    /// Prolongs everything for as long as there is anything.
+    async fn keep(&self, store: &dyn Store, clock: &dyn Clock, owner: &str, lease_for: Duration) {
         loop {
-            tokio::time::sleep(settings.lease_for / 3).await;
-            self.prolong(store, clock, owner, settings).await;
+            tokio::time::sleep(lease_for / 3).await;
+            // Only what is held by now can be lost: what is taken while the store answers is not in its answer.
+            let before: Vec<_> = {
+                let mut held = self.held();
+                if held.leases.is_empty() {
+                    held.is_kept = false;
+                    return;
+                }
+                held.leases.iter().map(|(id, (fence, _))| (*id, *fence)).collect()
+            };
+            match store.extend_leases(owner, clock.now().plus(lease_for)).await {
+                Ok(kept) => self.give_up(&before, &kept.into_iter().collect()),
+                // If that goes on, others take over; what is written then is refused by its fence.
+                Err(error) => tracing::warn!(%error, "the leases could not be prolonged"),
+            }
         }
     }
 
-    async fn prolong(&self, store: &dyn Store, clock: &dyn Clock, owner: &str, settings: &Settings) {
-        // Only what is held by now can be lost: what is taken while the store answers is not in its answer.
-        let before: Vec<_> = self.held().iter().map(|(id, (fence, _))| (*id, *fence)).collect();
-        if before.is_empty() {
-            return;
-        }
-        let kept: HashSet<_> = match store.extend_leases(owner, clock.now().plus(settings.lease_for)).await {
-            Ok(kept) => kept.into_iter().collect(),
-            Err(error) => {
-                // If that goes on, others take over; what is written then is refused by its fence.
-                tracing::warn!(%error, "the leases could not be prolonged");
-                return;
-            }
-        };
+    fn give_up(&self, before: &[(AccountId, i64)], kept: &HashSet<(AccountId, i64)>) {
         let mut held = self.held();
-        for lost in before.into_iter().filter(|it| !kept.contains(it)) {
-            if held.get(&lost.0).is_some_and(|it| it.0 == lost.1)
-                && let Some((_, token)) = held.remove(&lost.0)
+        for (id, fence) in before.iter().filter(|it| !kept.contains(it)) {
+            if held.leases.get(id).is_some_and(|it| it.0 == *fence)
+                && let Some((_, token)) = held.leases.remove(id)
             {
                 token.cancel();
             }
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<AccountId, (i64, CancellationToken)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -98,6 +98,18 @@ impl CheckStore for SqliteStore {
         Ok(taken.map(|it| Lease { account_id: id, fence: it.fence, setup: it.setup, epoch: it.epoch, due_at: None }))
     }
 
+    async fn is_held(&self, id: AccountId, now: Timestamp) -> Result<bool, StoreError> {
+        let held = sqlx::query_scalar!(
+            "SELECT id FROM accounts WHERE id = $1 AND lease_owner IS NOT NULL AND lease_until >= $2",
+            id.0,
+            now.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
+        Ok(held.is_some())
+    }
+
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin_light().await?;
         let asked = sqlx::query!(

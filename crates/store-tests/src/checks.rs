@@ -110,6 +110,8 @@ pub async fn an_account_is_held_by_one_at_a_time(store: Subject) {
     let (first, second) = tokio::join!(take("first"), take("second"));
     assert!(first.unwrap().is_some() != second.unwrap().is_some());
     assert_eq!(due(&store, 1, 9).await, []);
+    assert!(store.is_held(id, at(1)).await.unwrap());
+    assert!(!store.is_held(id, at(1).plus(LEASE)).await.unwrap());
     assert_eq!(store.take_account(AccountId(99), "me", at(0), LEASE).await.unwrap(), None);
 }
 

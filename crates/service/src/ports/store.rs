@@ -513,6 +513,8 @@ pub trait CheckStore: Send + Sync {
         now: Timestamp,
         lease_for: Duration,
     ) -> Result<Option<Lease>, StoreError>;
+    /// Whether somebody holds the account at this time.
+    async fn is_held(&self, id: AccountId, now: Timestamp) -> Result<bool, StoreError>;
     /// Has the account checked as soon as an instance is free, due or not.
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError>;
     /// The accounts that this instance holds and that somebody asked to be checked.
