@@ -328,3 +328,69 @@ async fn others_deletions_are_never_made_final() {
     let said = String::from_utf8_lossy(&recording.received).into_owned();
     assert!(!said.contains("STORE") && !said.contains("EXPUNGE"), "{said}");
 }
+
+/// A UID names one message; a server that sends two for it does not bring both.
+#[tokio::test]
+async fn one_name_brings_one_message() {
+    let twice = "* 1 FETCH (UID 1 BODY[] {5}\r\nfirst)\r\n* 2 FETCH (UID 1 BODY[] {6}\r\nsecond)\r\nP5 OK\r\n";
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1", twice)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    result.unwrap();
+    assert_eq!(fetched.messages.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [listed(1).key]);
+    assert_eq!(fetched.failed, []);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn nul_and_eight_bits_arrive_as_they_are() {
+    let mut answer = b"* OK \0\xff\x80\r\n* 1 FETCH (X \"\xff\\\"\0\" UID 1 BODY[] {8}\r\n".to_vec();
+    answer.extend(b"\0\xff\x80\n.\r\n)");
+    answer.extend(b")\r\n* 2 FETCH (UID 2 BODY[] \"\x80\xfe\")\r\nP5 OK\r\n");
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1:2", answer)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1), listed(2)]).await;
+    result.unwrap();
+    let raws: Vec<_> = fetched.messages.into_iter().map(|it| it.1).collect();
+    assert_eq!(raws, [b"\0\xff\x80\n.\r\n)".to_vec(), b"\x80\xfe".to_vec()]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_line_with_a_bare_line_feed_is_understood() {
+    let script = Script::default()
+        .send("* OK ready\n")
+        .answer("P1 CAPABILITY", "* CAPABILITY AUTH=PLAIN SASL-IR\nP1 OK\n")
+        .answer("P2 AUTHENTICATE", "P2 OK\n")
+        .answer("P3 CAPABILITY", "* CAPABILITY UIDPLUS\nP3 OK\n")
+        .answer("P4 SELECT", "* 1 EXISTS\n* OK [UIDVALIDITY 7]\nP4 OK\n")
+        .answer("P5 UID FETCH 1:*", "* 1 FETCH (UID 1 RFC822.SIZE 5)\nP5 OK\n")
+        .answer("P6 UID FETCH 1", "* 1 FETCH (UID 1 BODY[] {5}\na\r\nb\n)\nP6 OK\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(listed(1).key, b"a\r\nb\n".to_vec())]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Names of mailboxes go nowhere: INBOX is the only one that is ever named.
+#[tokio::test]
+async fn a_mailbox_name_from_the_server_is_never_used() {
+    let names = "* LIST (\\Noselect) \"/\" \"../../etc/passwd\"\r\n* LSUB () \"\\\\\" {9}\r\n../../x\r\n\r\n\
+        * STATUS \"../INBOX\" (UIDVALIDITY 1)\r\n* NAMESPACE ((\"../\" \"/\")) NIL NIL\r\n";
+    let script = signed_in()
+        .answer("P4 SELECT INBOX\r\n", format!("{names}* 1 EXISTS\r\n* OK [UIDVALIDITY 7]\r\nP4 OK\r\n"))
+        .answer("P5 UID FETCH 1:*", format!("{names}* 1 FETCH (UID 1 RFC822.SIZE 5)\r\nP5 OK\r\n"))
+        .answer("P6 LOGOUT", format!("{names}* BYE\r\nP6 OK\r\n"));
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    assert_eq!(mailbox.list().await.unwrap().messages, [listed(1)]);
+    mailbox.close().await;
+    let said = String::from_utf8(peer.end().await.received).unwrap();
+    assert!(!said.contains("..") && said.matches("INBOX").count() == 1, "{said}");
+}

@@ -8,4 +8,5 @@ mod dovecot;
 mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;
+mod starttls;
 mod support;
