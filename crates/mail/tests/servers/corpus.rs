@@ -4,6 +4,8 @@ use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 use mail::fuzzing;
 
+use crate::support::program::is_alone;
+
 /// An input takes milliseconds; only a loop reaches this.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -46,6 +48,18 @@ fn pop3_sessions_keep_every_promise() {
 #[test]
 fn messages_keep_every_promise() {
     replay_all("message", fuzzing::message);
+}
+
+/// People's server ended, and ended again after every restart, because of one message. A full stack cannot be caught.
+#[test]
+fn messages_within_messages_do_not_end_the_program() {
+    if is_alone("corpus::messages_within_messages_do_not_end_the_program") {
+        for unit in
+            ["Content-Type: message/rfc822\r\n\r\n", "Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n"]
+        {
+            replay("nested messages", unit.repeat(50_000).into_bytes(), fuzzing::message);
+        }
+    }
 }
 
 /// Too large for files.

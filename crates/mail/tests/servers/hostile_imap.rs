@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     account::{Protocol, Security, Trust},
     check::{ErrorKind, Stage},
@@ -393,4 +394,44 @@ async fn a_mailbox_name_from_the_server_is_never_used() {
     mailbox.close().await;
     let said = String::from_utf8(peer.end().await.received).unwrap();
     assert!(!said.contains("..") && said.matches("INBOX").count() == 1, "{said}");
+}
+
+/// Some servers repeat what they did not understand. `open` looks for the password in what is shown.
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let asked = || greeted().answer("P1 CAPABILITY", "* CAPABILITY AUTH=PLAIN SASL-IR\r\nP1 OK\r\n");
+    for said in [PASSWORD.to_owned(), STANDARD.encode(format!("\0user\0{PASSWORD}"))] {
+        let script = asked().answer("P2 AUTHENTICATE", format!("P2 BAD unknown command: {said}\r\n"));
+        let peer = Peer::start(script).await;
+        let result = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await;
+        let error = assert_error(result, ErrorKind::Protocol, Stage::Authenticate);
+        assert!(!error.message.contains(&said), "{error}");
+        peer.end().await;
+    }
+}
+
+/// A byte now and then is no life: the listing has an end, and so has the visit.
+#[tokio::test]
+async fn a_drip_in_an_open_mailbox_ends() {
+    let drip = "* 1 FETCH (UID 1 RFC822.SIZE 5)\r\n".repeat(10_000);
+    let peer = Peer::start(selected().expect("UID FETCH").drip(drip, Duration::from_millis(20))).await;
+    let (mut mailbox, _) = open(hasty(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let listing = tokio::time::timeout(HANG / 2, mailbox.list()).await.expect("a drip goes on for ever");
+    assert_error(listing, ErrorKind::Timeout, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Each of these is passed over because it is too long, and so would be the next.
+#[tokio::test]
+async fn passing_over_has_an_end() {
+    let long = "z".repeat(usize::try_from(SIZE_LIMIT).unwrap() + 1);
+    let flood = format!("* 9 FETCH (UID 9 BODY[] {{{}}}\r\n{long})\r\n", long.len());
+    let peer = Peer::start(selected().expect("UID FETCH").flood(flood)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    peer.end().await;
 }

@@ -365,3 +365,48 @@ async fn dots_are_undone_byte_by_byte() {
     drop(mailbox);
     peer.end().await;
 }
+
+/// The count goes into the run's stages, which people read.
+#[tokio::test]
+async fn what_a_server_counts_is_a_number_or_is_not_shown() {
+    for count in ["\u{1b}[31m\u{202e}red", "<b>", "-1", "", &"9".repeat(100_000)] {
+        let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n").answer(PASSWORD, "+OK\r\n");
+        let script = script.answer("CAPA", "-ERR\r\n").answer("STAT", format!("+OK {count} 100\r\n"));
+        let peer = Peer::start(script).await;
+        // `open` looks at what is shown; whether such a server is used does not matter here.
+        _ = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+        peer.end().await;
+    }
+}
+
+/// Which of the two it is changes from visit to visit: deleting one by its name would delete the other.
+#[tokio::test]
+async fn a_message_with_two_names_has_none() {
+    let peer = Peer::start(listing("1 5\r\n2 5\r\n", "1 one\r\n1 other\r\n2 two\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    assert_eq!(listing.messages.into_iter().map(|it| it.key).collect::<Vec<_>>(), [key("two")]);
+    assert_eq!(listing.n_unidentified, 1);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Some servers repeat what they did not understand. `open` looks for the password in what is shown.
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n");
+    let script = script.answer(PASSWORD, format!("-ERR unknown command: PASS {PASSWORD}\r\n"));
+    fails(script, Security::Plain, ErrorKind::Authentication, Stage::Authenticate).await;
+}
+
+/// A byte now and then is no life: the listing has an end, and so has the visit.
+#[tokio::test]
+async fn a_drip_in_an_open_mailbox_ends() {
+    let drip = "1 5\r\n".repeat(10_000);
+    let peer = Peer::start(signed_in().answer("LIST", "+OK\r\n").drip(drip, Duration::from_millis(20))).await;
+    let (mut mailbox, _) = open(hasty(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = tokio::time::timeout(HANG / 2, mailbox.list()).await.expect("a drip goes on for ever");
+    assert_error(listing, ErrorKind::Timeout, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}

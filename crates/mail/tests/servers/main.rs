@@ -9,5 +9,6 @@ mod dovecot;
 mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;
+mod memory;
 mod starttls;
 mod support;

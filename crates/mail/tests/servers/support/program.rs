@@ -66,6 +66,18 @@ pub(crate) fn tool(variable: &str, folder: &str) -> PathBuf {
     path
 }
 
+/// Runs this test once more in a process of its own, which may end badly, and answers no; in that process it answers yes.
+pub(crate) fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "POSTHORN_TEST_ALONE";
+    if env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let again = Command::new(env::current_exe().unwrap()).args(["--exact", test]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success() && said.contains("1 passed"), "{}: {said}", again.status);
+    false
+}
+
 pub(crate) fn whoami() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
