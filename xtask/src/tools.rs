@@ -5,12 +5,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process::{Run as _, announce, command, is_root};
 
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
+const CARGO_FUZZ: &str = "0.13.2";
+const PYMAP: &str = "0.36.7";
+/// Cyrus, the libraries that few others need, and what keeps its passwords.
+const CYRUS: [&str; 11] = [
+    "cyrus-common",
+    "cyrus-imapd",
+    "cyrus-pop3d",
+    "libical3",
+    "libpcre3",
+    "libsasl2-modules",
+    "libsasl2-modules-db",
+    "libwrap0",
+    "libxapian30",
+    "libzephyr4",
+    "sasl2-bin",
+];
 
 /// `~/.cache/posthorn/tools`, or under `XDG_CACHE_HOME`.
 fn cache() -> Result<PathBuf> {
@@ -48,8 +64,13 @@ fn cargo_tool(package: &str, program: &str, version: &str, options: &[&str]) -> 
     // These run for seconds; what takes minutes is building them.
     install_command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "false");
     install_command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    install(&format!("{program} {version}, which makes the browser bundle (some minutes)"), &mut install_command)?;
+    install(&format!("{program} {version} (some minutes)"), &mut install_command)?;
     Ok(folder)
+}
+
+/// The folder of cargo-fuzz.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &["--locked"])
 }
 
 fn wasm_opt() -> Result<PathBuf> {
@@ -76,15 +97,19 @@ const SERVERS: &[Package] = &[
     ("sqlite3", "/usr/bin/sqlite3"),
 ];
 
+/// What the tests run against.
 pub(crate) fn for_tests() -> Result<()> {
     const MORE: &[Package] = &[
         ("chromium", "/usr/bin/chromium"),
         ("microsocks", "/usr/bin/microsocks"),
         ("tinyproxy", "/usr/bin/tinyproxy"),
         ("poppler-utils", "/usr/bin/pdftotext"),
+        ("python3-venv", "ensurepip"),
         ("python3-aiosmtpd", "/usr/lib/python3/dist-packages/aiosmtpd"),
     ];
-    install_packages("what the tests run against", MORE)
+    install_packages("what the tests run against", MORE)?;
+    pymap()?;
+    cyrus()
 }
 
 pub(crate) fn for_bench() -> Result<()> {
@@ -122,9 +147,56 @@ fn install_packages(what: &str, more: &[Package]) -> Result<()> {
     shell.args(["-c", &line]).env("DEBIAN_FRONTEND", "noninteractive").run()
 }
 
-/// A path that exists; for PostgreSQL a version that has its server.
+/// A path that exists; for PostgreSQL a version that has its server, for Python a module.
 fn is_there(path: &str) -> bool {
-    if path.ends_with("postgresql") { postgres_bin().is_some() } else { Path::new(path).exists() }
+    match path {
+        "ensurepip" => command("python3").args(["-c", "import ensurepip"]).succeeds(),
+        "/usr/lib/postgresql" => postgres_bin().is_some(),
+        _ => Path::new(path).exists(),
+    }
+}
+
+/// An IMAP server in Python; its tests look for it in this folder.
+fn pymap() -> Result<()> {
+    let root = cache()?.join(format!("pymap-{PYMAP}"));
+    if command(root.join("bin/pymap")).arg("--version").succeeds() {
+        return Ok(());
+    }
+    fs::create_dir_all(&root)?;
+    install("a folder for pymap", command("python3").args(["-m", "venv"]).arg(&root))?;
+    let mut pip = command(root.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", &format!("pymap=={PYMAP}")]);
+    install(&format!("pymap {PYMAP}, an IMAP server that the tests run against"), &mut pip)
+}
+
+/// Its packages and Dovecot's exclude each other, so they are only unpacked; its tests look for it in this folder.
+fn cyrus() -> Result<()> {
+    let root = cache()?.join("cyrus");
+    if root.join("is-complete").exists() {
+        return Ok(());
+    }
+    let packages = root.join("packages");
+    fs::create_dir_all(&packages)?;
+    let mut download = command("apt-get");
+    download.args(["--quiet", "--quiet", "--option", "APT::Sandbox::User=root", "download"]).args(CYRUS);
+    download.current_dir(&packages);
+    install(
+        "Cyrus, a mail server that the tests run against (else run `apt-get update` as root first)",
+        &mut download,
+    )?;
+    for package in fs::read_dir(&packages)? {
+        command("dpkg").arg("-x").arg(package?.path()).arg(&root).run()?;
+    }
+    fs::remove_dir_all(&packages)?;
+    let mut libraries = Vec::new();
+    for folder in ["lib", "usr/lib"] {
+        libraries.extend(fs::read_dir(root.join(folder))?.flatten().map(|it| it.path()));
+    }
+    let libraries = env::join_paths(libraries)?;
+    let linked = command("ldd").arg(root.join("usr/lib/cyrus/bin/imapd")).env("LD_LIBRARY_PATH", libraries).read()?;
+    let missing: Vec<&str> = linked.lines().filter(|it| it.contains("not found")).map(str::trim).collect();
+    ensure!(missing.is_empty(), "Cyrus lacks libraries of the system: {}", missing.join(", "));
+    Ok(fs::write(root.join("is-complete"), "")?)
 }
 
 /// The folder of the newest installed PostgreSQL server.

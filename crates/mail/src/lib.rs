@@ -5,6 +5,8 @@
 
 mod dial;
 mod egress;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod imap;
 mod pop3;
 mod reader;

@@ -1,6 +1,7 @@
 //! `cargo xtask soak [NAME]`: what takes too long for every change. Each fails if posthorn does not keep what it promises.
 
 mod chaos;
+mod fuzz;
 mod kill;
 mod late;
 
@@ -11,7 +12,8 @@ use crate::tools;
 /// A soak takes its measures as arguments, to be tried in little time; without them it runs at full length.
 type Soak = fn(&[String]) -> Result<()>;
 
-const SOAKS: [(&str, Soak); 3] = [("late", late::run), ("kill", kill::run), ("chaos", chaos::run)];
+const SOAKS: [(&str, Soak); 4] =
+    [("late", late::run), ("kill", kill::run), ("chaos", chaos::run), ("fuzz", fuzz::run)];
 
 /// The error of a run whose instance was killed, once the next one has ended it.
 const WENT_AWAY: &str = "the instance that ran this check went away";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     account::{Protocol, Security, Trust},
     check::{ErrorKind, Stage},
@@ -327,4 +328,110 @@ async fn others_deletions_are_never_made_final() {
     let recording = peer.end().await;
     let said = String::from_utf8_lossy(&recording.received).into_owned();
     assert!(!said.contains("STORE") && !said.contains("EXPUNGE"), "{said}");
+}
+
+/// A UID names one message; a server that sends two for it does not bring both.
+#[tokio::test]
+async fn one_name_brings_one_message() {
+    let twice = "* 1 FETCH (UID 1 BODY[] {5}\r\nfirst)\r\n* 2 FETCH (UID 1 BODY[] {6}\r\nsecond)\r\nP5 OK\r\n";
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1", twice)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    result.unwrap();
+    assert_eq!(fetched.messages.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [listed(1).key]);
+    assert_eq!(fetched.failed, []);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn nul_and_eight_bits_arrive_as_they_are() {
+    let mut answer = b"* OK \0\xff\x80\r\n* 1 FETCH (X \"\xff\\\"\0\" UID 1 BODY[] {8}\r\n".to_vec();
+    answer.extend(b"\0\xff\x80\n.\r\n)");
+    answer.extend(b")\r\n* 2 FETCH (UID 2 BODY[] \"\x80\xfe\")\r\nP5 OK\r\n");
+    let peer = Peer::start(selected().answer("P5 UID FETCH 1:2", answer)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1), listed(2)]).await;
+    result.unwrap();
+    let raws: Vec<_> = fetched.messages.into_iter().map(|it| it.1).collect();
+    assert_eq!(raws, [b"\0\xff\x80\n.\r\n)".to_vec(), b"\x80\xfe".to_vec()]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_line_with_a_bare_line_feed_is_understood() {
+    let script = Script::default()
+        .send("* OK ready\n")
+        .answer("P1 CAPABILITY", "* CAPABILITY AUTH=PLAIN SASL-IR\nP1 OK\n")
+        .answer("P2 AUTHENTICATE", "P2 OK\n")
+        .answer("P3 CAPABILITY", "* CAPABILITY UIDPLUS\nP3 OK\n")
+        .answer("P4 SELECT", "* 1 EXISTS\n* OK [UIDVALIDITY 7]\nP4 OK\n")
+        .answer("P5 UID FETCH 1:*", "* 1 FETCH (UID 1 RFC822.SIZE 5)\nP5 OK\n")
+        .answer("P6 UID FETCH 1", "* 1 FETCH (UID 1 BODY[] {5}\na\r\nb\n)\nP6 OK\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(listed(1).key, b"a\r\nb\n".to_vec())]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Names of mailboxes go nowhere: INBOX is the only one that is ever named.
+#[tokio::test]
+async fn a_mailbox_name_from_the_server_is_never_used() {
+    let names = "* LIST (\\Noselect) \"/\" \"../../etc/passwd\"\r\n* LSUB () \"\\\\\" {9}\r\n../../x\r\n\r\n\
+        * STATUS \"../INBOX\" (UIDVALIDITY 1)\r\n* NAMESPACE ((\"../\" \"/\")) NIL NIL\r\n";
+    let script = signed_in()
+        .answer("P4 SELECT INBOX\r\n", format!("{names}* 1 EXISTS\r\n* OK [UIDVALIDITY 7]\r\nP4 OK\r\n"))
+        .answer("P5 UID FETCH 1:*", format!("{names}* 1 FETCH (UID 1 RFC822.SIZE 5)\r\nP5 OK\r\n"))
+        .answer("P6 LOGOUT", format!("{names}* BYE\r\nP6 OK\r\n"));
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    assert_eq!(mailbox.list().await.unwrap().messages, [listed(1)]);
+    mailbox.close().await;
+    let said = String::from_utf8(peer.end().await.received).unwrap();
+    assert!(!said.contains("..") && said.matches("INBOX").count() == 1, "{said}");
+}
+
+/// Some servers repeat what they did not understand. `open` looks for the password in what is shown.
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let asked = || greeted().answer("P1 CAPABILITY", "* CAPABILITY AUTH=PLAIN SASL-IR\r\nP1 OK\r\n");
+    for said in [PASSWORD.to_owned(), STANDARD.encode(format!("\0user\0{PASSWORD}"))] {
+        let script = asked().answer("P2 AUTHENTICATE", format!("P2 BAD unknown command: {said}\r\n"));
+        let peer = Peer::start(script).await;
+        let result = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await;
+        let error = assert_error(result, ErrorKind::Protocol, Stage::Authenticate);
+        assert!(!error.message.contains(&said), "{error}");
+        peer.end().await;
+    }
+}
+
+/// A byte now and then is no life: the listing has an end, and so has the visit.
+#[tokio::test]
+async fn a_drip_in_an_open_mailbox_ends() {
+    let drip = "* 1 FETCH (UID 1 RFC822.SIZE 5)\r\n".repeat(10_000);
+    let peer = Peer::start(selected().expect("UID FETCH").drip(drip, Duration::from_millis(20))).await;
+    let (mut mailbox, _) = open(hasty(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let listing = tokio::time::timeout(HANG / 2, mailbox.list()).await.expect("a drip goes on for ever");
+    assert_error(listing, ErrorKind::Timeout, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Each of these is passed over because it is too long, and so would be the next.
+#[tokio::test]
+async fn passing_over_has_an_end() {
+    let long = "z".repeat(usize::try_from(SIZE_LIMIT).unwrap() + 1);
+    let flood = format!("* 9 FETCH (UID 9 BODY[] {{{}}}\r\n{long})\r\n", long.len());
+    let peer = Peer::start(selected().expect("UID FETCH").flood(flood)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Imap, Security::Plain, peer.port)).await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, vec![listed(1)]).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    peer.end().await;
 }

@@ -1,5 +1,7 @@
 //! What a POP3 server may do to whoever asks it for mail.
 
+use std::time::Duration;
+
 use domain::{
     account::{Protocol, Security, Trust},
     check::{ErrorKind, Stage},
@@ -237,6 +239,174 @@ async fn an_endless_message_is_given_up() {
     let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
     assert_error(result, ErrorKind::Protocol, Stage::Fetch);
     assert_eq!(fetched.messages, []);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// A drip that is never silent for long ends when the stage's time is up, before and inside the sign-in.
+#[tokio::test]
+async fn a_dripping_server_runs_into_the_deadline() {
+    let pause = Duration::from_millis(20);
+    for (script, security, stage) in [
+        (Script::default().drip("+OK ".repeat(1000), pause), Security::Plain, Stage::Greeting),
+        (Script::default().drip("+OK ".repeat(1000), pause), START_TLS, Stage::Greeting),
+        (greeted().expect("STLS").drip("+OK ".repeat(1000), pause), START_TLS, Stage::Tls),
+        (greeted().answer("CAPA", "+OK\r\n").drip("X\r\n".repeat(1000), pause), Security::Plain, Stage::Authenticate),
+    ] {
+        let peer = Peer::start(script).await;
+        let began = Instant::now();
+        let result = open(hasty(), &visit(Protocol::Pop3, security, peer.port)).await;
+        assert_error(result, ErrorKind::Timeout, stage);
+        assert!(began.elapsed() < hasty().step_timeout * 4, "{stage:?}: {:?}", began.elapsed());
+        peer.end().await.assert_no_secret();
+    }
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_not_read_to_its_end() {
+    let line = format!("{}\r\n", "x".repeat(65_536));
+    for (script, stage) in [
+        (greeted().answer("CAPA", "+OK\r\n").flood(&line), Stage::Authenticate),
+        (greeted().expect("CAPA").flood("+OK".repeat(20_000)), Stage::Authenticate),
+    ] {
+        let peer = Peer::start(script).await;
+        let result = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+        assert_error(result, ErrorKind::Protocol, stage);
+        assert!(peer.end().await.n_sent < 48 * SIZE_LIMIT);
+    }
+    let peer = Peer::start(signed_in().answer("LIST", "+OK\r\n").flood("1 5\r\n".repeat(10_000))).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.list().await, ErrorKind::Protocol, Stage::List);
+    drop(mailbox);
+    assert!(peer.end().await.n_sent < 48 * SIZE_LIMIT);
+}
+
+#[tokio::test]
+async fn a_listing_of_nonsense_lists_what_makes_sense() {
+    let parentheses = "(".repeat(200_000);
+    let list = format!(
+        "1 18446744073709551616\r\n2 -5\r\n3 4294967296\r\n4294967296 5\r\n-1 5\r\n0x1 5\r\n\r\n{parentheses}\r\n"
+    );
+    let uidl = format!("1 one\r\n2 ../../etc/passwd\r\n3 \u{1b}[31m\r\n4294967296 x\r\n5\r\n{parentheses} y\r\n");
+    let peer = Peer::start(listing(&list, &uidl)).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let found: Vec<_> = listing.messages.into_iter().map(|it| (it.key, it.size)).collect();
+    // A name is a name: it is compared, and never a path.
+    let third = "\u{1b}[31m";
+    assert_eq!(found, [(key("one"), 0), (key("../../etc/passwd"), 0), (key(third), 4_294_967_296)]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn an_alert_is_shown_without_controls_and_cut() {
+    let alert = format!("-ERR [AUTH] \u{1b}[31m\u{202e}\u{7}<b>evil</b> {}\r\n", "x".repeat(100_000));
+    let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n").answer(PASSWORD, alert);
+    let peer = Peer::start(script).await;
+    let result = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+    let error = assert_error(result, ErrorKind::Authentication, Stage::Authenticate);
+    assert!(error.message.starts_with("the server says: «") && error.message.contains("<b>evil</b>"), "{error}");
+    peer.end().await;
+}
+
+/// Replies have no tags: one too many shifts all that follow. It ends, and nothing is taken for a message that is none.
+#[tokio::test]
+async fn a_reply_that_nobody_asked_for_ends_the_visit() {
+    let extra =
+        greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n").answer(PASSWORD, "+OK\r\n+OK more\r\n");
+    let peer = Peer::start(extra.answer("CAPA", "-ERR\r\n")).await;
+    let result = open(hasty(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+    assert_error(result, ErrorKind::Timeout, Stage::Authenticate);
+    peer.end().await;
+
+    let script = listing("1 5\r\n2 5\r\n", "1 one\r\n2 two\r\n").answer("RETR 1", "+OK\r\na\r\n.\r\nstray\r\n");
+    let peer = Peer::start(script.expect("RETR 2")).await;
+    let (mut mailbox, _) = open(hasty(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    assert_error(result, ErrorKind::Protocol, Stage::Fetch);
+    assert_eq!(fetched.messages, [(key("one"), b"a\r\n".to_vec())]);
+    drop(mailbox);
+    peer.end().await;
+}
+
+#[tokio::test]
+async fn an_error_without_a_word_is_an_error() {
+    for (reply, kind, stage) in [
+        (
+            greeted().answer("CAPA", "-ERR\r\n").answer("USER", "-ERR\r\n"),
+            ErrorKind::Authentication,
+            Stage::Authenticate,
+        ),
+        (Script::default().send("-ERR\r\n"), ErrorKind::Throttled, Stage::Greeting),
+    ] {
+        fails(reply, Security::Plain, kind, stage).await;
+    }
+    let peer = Peer::start(signed_in().answer("LIST", "-ERR\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    assert_error(mailbox.list().await, ErrorKind::Mailbox, Stage::List);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Each byte in a packet of its own.
+#[tokio::test]
+async fn dots_are_undone_byte_by_byte() {
+    let script = listing("1 5\r\n", "1 one\r\n")
+        .answer("RETR 1", "+OK\r\n")
+        .drip("..\r\n...\r\n\r\n..a\n.\r\n.\r\n", Duration::from_millis(2));
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages).await;
+    result.unwrap();
+    assert_eq!(fetched.messages[0].1, b".\r\n..\r\n\r\n.a\n.\r\n");
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// The count goes into the run's stages, which people read.
+#[tokio::test]
+async fn what_a_server_counts_is_a_number_or_is_not_shown() {
+    for count in ["\u{1b}[31m\u{202e}red", "<b>", "-1", "", &"9".repeat(100_000)] {
+        let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n").answer(PASSWORD, "+OK\r\n");
+        let script = script.answer("CAPA", "-ERR\r\n").answer("STAT", format!("+OK {count} 100\r\n"));
+        let peer = Peer::start(script).await;
+        // `open` looks at what is shown; whether such a server is used does not matter here.
+        _ = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await;
+        peer.end().await;
+    }
+}
+
+/// Which of the two it is changes from visit to visit: deleting one by its name would delete the other.
+#[tokio::test]
+async fn a_message_with_two_names_has_none() {
+    let peer = Peer::start(listing("1 5\r\n2 5\r\n", "1 one\r\n1 other\r\n2 two\r\n")).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    assert_eq!(listing.messages.into_iter().map(|it| it.key).collect::<Vec<_>>(), [key("two")]);
+    assert_eq!(listing.n_unidentified, 1);
+    drop(mailbox);
+    peer.end().await;
+}
+
+/// Some servers repeat what they did not understand. `open` looks for the password in what is shown.
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let script = greeted().answer("CAPA", "-ERR\r\n").answer("USER user", "+OK\r\n");
+    let script = script.answer(PASSWORD, format!("-ERR unknown command: PASS {PASSWORD}\r\n"));
+    fails(script, Security::Plain, ErrorKind::Authentication, Stage::Authenticate).await;
+}
+
+/// A byte now and then is no life: the listing has an end, and so has the visit.
+#[tokio::test]
+async fn a_drip_in_an_open_mailbox_ends() {
+    let drip = "1 5\r\n".repeat(10_000);
+    let peer = Peer::start(signed_in().answer("LIST", "+OK\r\n").drip(drip, Duration::from_millis(20))).await;
+    let (mut mailbox, _) = open(hasty(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = tokio::time::timeout(HANG / 2, mailbox.list()).await.expect("a drip goes on for ever");
+    assert_error(listing, ErrorKind::Timeout, Stage::List);
     drop(mailbox);
     peer.end().await;
 }

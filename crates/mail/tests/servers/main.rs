@@ -3,8 +3,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
 
+mod corpus;
+mod dialects;
 mod dovecot;
 mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;
+mod memory;
+mod starttls;
 mod support;

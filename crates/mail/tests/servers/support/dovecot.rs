@@ -9,7 +9,11 @@ use std::{
 use domain::account::{Protocol, Security};
 use tempfile::TempDir;
 
-use super::program::{Program, free_port};
+use super::{
+    SECURITIES,
+    program::{Program, free_port, whoami},
+    server::Server,
+};
 
 pub(crate) struct Dovecot {
     imap: u16,
@@ -24,7 +28,23 @@ pub(crate) struct Dovecot {
 }
 
 impl Dovecot {
-    pub(crate) async fn start() -> Self {
+    /// Puts messages into a user's inbox, in this order.
+    pub(crate) fn deliver(&self, user: &str, messages: &[Vec<u8>]) {
+        let inbox = self.folder.path().join("mail").join(user);
+        for part in ["", "cur", "new", "tmp"] {
+            fs::create_dir_all(inbox.join(part)).unwrap();
+            open_to_all(&inbox.join(part), 0o777);
+        }
+        for (n, message) in messages.iter().enumerate() {
+            let file = inbox.join("new").join(format!("{}.M{n}P1.test", 1_700_000_000 + n));
+            fs::write(&file, message).unwrap();
+            open_to_all(&file, 0o666);
+        }
+    }
+}
+
+impl Server for Dovecot {
+    async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         open_to_all(at, 0o755);
@@ -48,7 +68,11 @@ impl Dovecot {
         Self { imap, imaps, pop3, pop3s, certificate, _program: program, folder }
     }
 
-    pub(crate) fn port(&self, protocol: Protocol, security: Security) -> u16 {
+    fn served(&self) -> Vec<(Protocol, Security)> {
+        SECURITIES.into_iter().flat_map(|it| [(Protocol::Imap, it), (Protocol::Pop3, it)]).collect()
+    }
+
+    fn port(&self, protocol: Protocol, security: Security) -> u16 {
         match (protocol, security) {
             (Protocol::Imap, Security::Implicit(_)) => self.imaps,
             (Protocol::Imap, _) => self.imap,
@@ -57,27 +81,12 @@ impl Dovecot {
         }
     }
 
-    /// Puts messages into a user's inbox, in this order.
-    pub(crate) fn deliver(&self, user: &str, messages: &[Vec<u8>]) {
-        let inbox = self.folder.path().join("mail").join(user);
-        for part in ["", "cur", "new", "tmp"] {
-            fs::create_dir_all(inbox.join(part)).unwrap();
-            open_to_all(&inbox.join(part), 0o777);
-        }
-        for (n, message) in messages.iter().enumerate() {
-            let file = inbox.join("new").join(format!("{}.M{n}P1.test", 1_700_000_000 + n));
-            fs::write(&file, message).unwrap();
-            open_to_all(&file, 0o666);
-        }
+    async fn deliver(&self, user: &str, messages: &[Vec<u8>]) {
+        Dovecot::deliver(self, user, messages);
     }
 
-    /// The messages that lie in a user's inbox.
-    pub(crate) fn messages(&self, user: &str) -> Vec<Vec<u8>> {
-        let inbox = self.folder.path().join("mail").join(user);
-        let files = ["cur", "new"].into_iter().flat_map(|part| fs::read_dir(inbox.join(part)).unwrap());
-        let mut messages: Vec<_> = files.map(|it| fs::read(it.unwrap().path()).unwrap()).collect();
-        messages.sort();
-        messages
+    async fn renew(&mut self, user: &str) {
+        fs::remove_dir_all(self.folder.path().join("mail").join(user)).unwrap();
     }
 }
 
@@ -147,9 +156,4 @@ fn config(at: &Path, [imap, imaps, pop3, pop3s]: [u16; 4]) -> String {
         }}
         "
     )
-}
-
-fn whoami() -> String {
-    let output = std::process::Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -1,9 +1,12 @@
 //! What the tests stand on: peers that misbehave on cue, real servers, proxies, and visits to them.
 
+pub(crate) mod cyrus;
 pub(crate) mod dovecot;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod pymap;
+pub(crate) mod server;
 
 use std::{
     sync::{Arc, Mutex},
@@ -86,6 +89,9 @@ pub(crate) async fn open(settings: MailSettings, visit: &Visit) -> Result<(Box<d
     let told = Arc::<Log>::clone(&log);
     let result = timeout(HANG, mail.open(visit, told)).await.expect("opening hangs");
     let records = std::mem::take(&mut *log.0.lock().unwrap());
+    for record in &records {
+        assert_presentable(&record.detail);
+    }
     match result {
         Ok(mailbox) => {
             assert!(records.iter().all(|it| it.ok), "a failed stage is no success: {records:?}");
@@ -95,7 +101,7 @@ pub(crate) async fn open(settings: MailSettings, visit: &Visit) -> Result<(Box<d
             let (last, before) = records.split_last().expect("the failed stage is not in the log");
             assert!(before.iter().all(|it| it.ok), "only the last stage fails: {records:?}");
             assert_eq!((last.stage, last.ok, &last.detail), (error.stage, false, &error.message));
-            assert_presentable(&error);
+            assert_presentable(&error.message);
             Err(error)
         }
     }
@@ -121,14 +127,13 @@ pub(crate) async fn fetch(mailbox: &mut dyn Mailbox, work: Vec<Listed>) -> (Fetc
     let both = async { tokio::join!(collect, mailbox.fetch(work, sender)) };
     let (fetched, result) = timeout(HANG, both).await.expect("fetching hangs");
     if let Err(error) = &result {
-        assert_presentable(error);
+        assert_presentable(&error.message);
     }
     (fetched, result)
 }
 
 /// Whatever the server did, the words for administrators are short, without controls and without the password.
-pub(crate) fn assert_presentable(error: &MailError) {
-    let message = &error.message;
+pub(crate) fn assert_presentable(message: &str) {
     assert!(!domain::text::has_control(message), "controls: {message:?}");
     assert!(message.chars().count() < 400, "long: {message}");
     assert!(!message.contains(PASSWORD), "the password: {message}");
@@ -137,7 +142,7 @@ pub(crate) fn assert_presentable(error: &MailError) {
 /// The error must be of this kind and stage.
 pub(crate) fn assert_error<T>(result: Result<T, MailError>, kind: ErrorKind, stage: Stage) -> MailError {
     let Err(error) = result else { panic!("this should fail as {kind:?} in {stage:?}") };
-    assert_presentable(&error);
+    assert_presentable(&error.message);
     assert_eq!((error.kind, error.stage), (kind, stage), "{}", error.message);
     error
 }

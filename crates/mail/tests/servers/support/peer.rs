@@ -119,6 +119,11 @@ impl Peer {
         !self.is_taken.load(Ordering::SeqCst)
     }
 
+    /// What it was sent so far.
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.received.lock().unwrap().clone()
+    }
+
     /// Waits until the client has left; fails if it did not keep to the script.
     pub(crate) async fn end(self) -> Recording {
         let played = timeout(HANG, self.task).await.expect("the client does not leave").unwrap();
