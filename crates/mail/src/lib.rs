@@ -5,6 +5,7 @@
 
 mod dial;
 mod egress;
+mod hook;
 mod imap;
 mod pop3;
 mod reader;
