@@ -12,30 +12,59 @@ use service::ports::MailError;
 
 /// The ports of mail: SMTP, POP3, IMAP, submission, and their TLS twins.
 const PORTS: [u16; 7] = [25, 110, 143, 465, 587, 993, 995];
+/// The ports of webhooks.
+const HOOK_PORTS: [u16; 2] = [80, 443];
 
 /// The policy: loopback, link-local and metadata addresses refused, private ranges allowed, ports limited to mail's; ranges that
 /// the configuration lists pass on any port.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
     allow: Vec<IpNet>,
+    purpose: Purpose,
+}
+
+/// What the connections are for.
+#[derive(Clone, Copy, Debug, Default)]
+enum Purpose {
+    #[default]
+    Mail,
+    Hooks,
+}
+
+impl Purpose {
+    fn ports(self) -> &'static [u16] {
+        match self {
+            Self::Mail => &PORTS,
+            Self::Hooks => &HOOK_PORTS,
+        }
+    }
 }
 
 impl Egress {
     pub fn new(allow: Vec<IpNet>) -> Self {
-        Self { allow }
+        Self { allow, purpose: Purpose::Mail }
+    }
+
+    /// The same policy for webhooks: the ports of HTTP instead of mail's.
+    pub(crate) fn for_hooks(&self) -> Self {
+        Self { allow: self.allow.clone(), purpose: Purpose::Hooks }
     }
 
     /// Whether this address may be contacted on this port.
     pub fn permits(&self, address: IpAddr, port: u16) -> bool {
         let address = embedded(address);
-        self.allow.iter().any(|it| it.contains(&address)) || (PORTS.contains(&port) && !is_forbidden(address))
+        self.allow.iter().any(|it| it.contains(&address)) || (self.has_port(port) && !is_forbidden(address))
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        self.purpose.ports().contains(&port)
     }
 
     /// What a connector will be asked for by name: only the port and a literal address can be judged here.
     pub(crate) fn check_target(&self, address: &Address, port: u16) -> Result<(), MailError> {
         let permitted = match address.ip() {
             Some(ip) => self.permits(ip, port),
-            None => PORTS.contains(&port) || !self.allow.is_empty(),
+            None => self.has_port(port) || !self.allow.is_empty(),
         };
         if permitted { Ok(()) } else { Err(refused(&format!("{address} port {port}"))) }
     }
@@ -132,6 +161,15 @@ mod tests {
             assert!(egress.permits(address, 110), "{text}");
             assert!(!egress.permits(address, 6379), "{text}");
         }
+    }
+
+    #[test]
+    fn webhooks_reach_the_same_addresses_on_the_ports_of_http_only() {
+        let egress = Egress::default().for_hooks();
+        let private = "10.0.0.1".parse().unwrap();
+        assert!(egress.permits(private, 443) && egress.permits(private, 80));
+        assert!(!egress.permits(private, 25) && !egress.permits(private, 8080));
+        assert!(!egress.permits("::ffff:169.254.169.254".parse().unwrap(), 80));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod dial;
 mod egress;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hook;
 mod imap;
 mod pop3;
 mod reader;
