@@ -4,13 +4,17 @@
 //! server says is cut, stripped of controls and marked as its words before anybody sees it.
 
 mod dial;
+#[cfg(test)]
+mod dialogue;
 mod egress;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hook;
 mod imap;
+mod outlet;
 mod pop3;
 mod reader;
+mod refusal;
 mod smtp;
 mod stages;
 mod tls;
@@ -67,7 +71,8 @@ impl MailServer for Mail {
         let stages = Stages::new(log, self.settings.step_timeout);
         let stream = dial::dial(&visit.destination, visit.connector.as_ref(), &self.egress, &stages).await?;
         let address = &visit.destination.address;
-        let mut wire = Wire::new(stream, self.settings.step_timeout, self.settings.size_limit);
+        let mut wire =
+            Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());
         match visit.destination.security {
             Security::Plain => {}
             Security::Implicit(trust) => wire = self.tls.secure(wire, address, trust, &stages).await?,
@@ -93,11 +98,17 @@ fn protocol(stage: Stage, message: impl Into<String>) -> MailError {
 
 /// A server's words: without controls, cut, and marked as such.
 fn said(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+    format!("the server says: \u{ab}{}\u{bb}", clean(text, 200))
+}
+
+/// Without controls, and no longer than so many characters.
+fn clean(text: &[u8], most: usize) -> String {
+    // A character has four bytes at most: what is cut off anyway is not looked at.
+    let text = String::from_utf8_lossy(&text[..text.len().min(most * 4)]);
     let clean: String = text
         .chars()
         .map(|it| if domain::text::has_control(it.encode_utf8(&mut [0; 4])) { ' ' } else { it })
-        .take(200)
+        .take(most)
         .collect();
-    format!("the server says: \u{ab}{}\u{bb}", clean.trim())
+    clean.trim().to_owned()
 }

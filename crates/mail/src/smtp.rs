@@ -70,7 +70,7 @@ impl Mail {
                 is_greeted = true;
             }
         }
-        let (stream, ..) = wire.into_stream()?;
+        let (stream, _) = wire.into_stream()?;
         // Inside TLS the server does not greet again, but lettre waits for it.
         let greeting: &'static [u8] = if is_greeted { b"220 \r\n" } else { b"" };
         let carrier = Box::new(Carrier { stream, greeting, left: SAID_AT_MOST });

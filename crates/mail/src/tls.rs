@@ -16,7 +16,10 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use service::ports::MailError;
 use tokio_rustls::TlsConnector;
 
-use crate::{stages::Stages, wire::Wire};
+use crate::{
+    stages::Stages,
+    wire::{Ahead, Wire},
+};
 
 #[derive(Clone)]
 pub(crate) struct Tls {
@@ -50,15 +53,15 @@ impl Tls {
         let handshake = async {
             let name = ServerName::try_from(address.as_str().to_owned())
                 .map_err(|_| MailError::new(ErrorKind::Tls, Stage::Tls, "the address is no name for a certificate"))?;
-            let (stream, step_timeout, size_limit) = wire.into_stream()?;
-            let stream = connector.connect(name, stream).await.map_err(|it| explain(&it))?;
+            let (stream, mold) = wire.into_stream()?;
+            let stream = connector.connect(name, Ahead::new(stream)).await.map_err(|it| explain(&it))?;
             let (_, session) = stream.get_ref();
             let version = session.protocol_version().and_then(|it| it.as_str()).unwrap_or("TLS").replace('_', ".");
             let detail = match trust {
                 Trust::System => version,
                 Trust::SkipCertificate => format!("{version}, certificate not checked"),
             };
-            Ok((Wire::new(Box::new(stream), step_timeout, size_limit), detail))
+            Ok((mold.wire(Box::new(stream)), detail))
         };
         stages.run(Stage::Tls, handshake).await
     }

@@ -131,7 +131,7 @@ async fn capabilities_from_before_tls_do_not_count() {
 async fn a_refused_password_is_told_from_a_server_that_cannot_now() {
     for (answer, kind, is_certain) in [
         ("P2 NO [AUTHENTICATIONFAILED] wrong\r\n", ErrorKind::Authentication, true),
-        ("P2 NO [EXPIRED] old\r\n", ErrorKind::Authentication, true),
+        ("P2 NO [EXPIRED] old\r\n", ErrorKind::Expired, true),
         ("P2 NO wrong, or not\r\n", ErrorKind::Authentication, false),
         ("P2 NO\r\n", ErrorKind::Authentication, false),
         ("P2 NO [UNAVAILABLE] later\r\n", ErrorKind::Throttled, false),

@@ -6,7 +6,7 @@ use domain::{
     account::{Protocol, Security, Trust},
     check::{ErrorKind, Stage},
 };
-use service::ports::RemoteKey;
+use service::ports::{Listing, RemoteKey};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -105,23 +105,59 @@ async fn a_refused_password_is_told_from_a_server_that_cannot_now() {
     }
 }
 
-#[tokio::test]
-async fn a_server_without_uidl_is_not_read() {
-    let peer = Peer::start(signed_in().answer("LIST", "+OK\r\n1 5\r\n.\r\n").answer("UIDL", "-ERR what\r\n")).await;
-    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
-    assert_error(mailbox.list().await, ErrorKind::Mailbox, Stage::List);
-    drop(mailbox);
-    peer.end().await;
+/// A header as TOP gives it.
+const HEADER: &str = "+OK\r\nSubject: x\r\n\r\n.\r\n";
+
+fn keys(listing: &Listing) -> Vec<RemoteKey> {
+    listing.messages.iter().map(|it| it.key.clone()).collect()
+}
+
+/// The name of a message without one: what its header and its size make of it.
+fn content(header: &str, size: u64, nth: u32) -> RemoteKey {
+    let bytes = [header.as_bytes(), &size.to_be_bytes()].concat();
+    RemoteKey::Content { hash: blake3::hash(&bytes).to_hex().to_string(), nth }
 }
 
 #[tokio::test]
-async fn messages_without_a_name_of_their_own_are_counted_and_left_alone() {
-    let peer = Peer::start(listing("1 5\r\n2 5\r\n3 5\r\n4 5\r\nx y\r\n", "1 same\r\n2 same\r\n3 own\r\n\r\n")).await;
+async fn without_uidl_messages_are_known_by_their_content() {
+    let script = signed_in()
+        .answer("LIST", "+OK\r\n1 5\r\n2 5\r\n3 6\r\n.\r\n")
+        .answer("UIDL", "-ERR what\r\n")
+        .answer("TOP 1 0", HEADER)
+        .answer("TOP 2 0", HEADER)
+        .answer("TOP 3 0", HEADER)
+        .answer("RETR 2", "+OK\r\nsecond\r\n.\r\n")
+        .answer("QUIT", "+OK\r\n");
+    let peer = Peer::start(script).await;
     let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
     let listing = mailbox.list().await.unwrap();
-    assert_eq!(listing.messages.iter().map(|it| it.key.clone()).collect::<Vec<_>>(), [key("own")]);
+    let header = "Subject: x\r\n\r\n";
+    assert_eq!(keys(&listing), [content(header, 5, 0), content(header, 5, 1), content(header, 6, 0)]);
     assert_eq!(listing.n_unidentified, 3);
-    // What shares its name cannot be deleted either.
+    let (fetched, result) = fetch(&mut *mailbox, listing.messages[1..2].to_vec()).await;
+    result.unwrap();
+    assert_eq!(fetched.messages, [(content(header, 5, 1), b"second\r\n".to_vec())]);
+    // A name that is ours deletes nothing: QUIT is all that the server hears.
+    assert_eq!(mailbox.delete(&keys(&listing)).await.unwrap(), []);
+    mailbox.close().await;
+    let recording = peer.end().await;
+    assert!(!String::from_utf8_lossy(&recording.received).contains("DELE"));
+}
+
+#[tokio::test]
+async fn messages_without_a_name_of_their_own_are_counted_and_known_by_their_content() {
+    let script = listing("1 5\r\n2 5\r\n3 5\r\n4 5\r\nx y\r\n", "1 same\r\n2 same\r\n3 own\r\n\r\n")
+        .answer("TOP 1 0", "-ERR what\r\n")
+        .answer("TOP 2 0", HEADER)
+        .answer("TOP 4 0", "-ERR what\r\n")
+        .answer("RETR 1", "+OK\r\nSubject: x\r\n\r\nbody\r\n\r\n.\r\n")
+        .answer("RETR 4", "-ERR nor this\r\n");
+    let peer = Peer::start(script).await;
+    let (mut mailbox, _) = open(patient(), &visit(Protocol::Pop3, Security::Plain, peer.port)).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    let header = "Subject: x\r\n\r\n";
+    assert_eq!(keys(&listing), [content(header, 5, 0), content(header, 5, 1), key("own")]);
+    assert_eq!(listing.n_unidentified, 3);
     drop(mailbox);
     peer.end().await;
 }

@@ -468,11 +468,23 @@ async fn without_uidplus_nothing_goes_that_somebody_else_has_marked() {
     let recording = peer.end().await;
     assert!(!String::from_utf8_lossy(&recording.received).contains("STORE"));
 
+    // Somebody marks another one meanwhile: ours are unmarked again.
+    let late = script("* SEARCH\r\n")
+        .answer("P6 UID STORE 1 +FLAGS.SILENT (\\Deleted)", "P6 OK\r\n")
+        .answer("P7 UID SEARCH DELETED", "* SEARCH 1 2\r\nP7 OK\r\n")
+        .answer("P8 UID STORE 1 -FLAGS.SILENT (\\Deleted)", "P8 OK\r\n");
+    let (peer, mut mailbox) = opened(late).await;
+    assert_error(mailbox.delete(&[key(1)]).await, ErrorKind::Mailbox, Stage::Delete);
+    drop(mailbox);
+    assert!(!String::from_utf8_lossy(&peer.end().await.received).contains("EXPUNGE"));
+
     let script = script("* SEARCH 3 nonsense\r\n")
         .answer("P6 UID STORE 1,3 +FLAGS.SILENT (\\Deleted)", "P6 OK\r\n")
-        .answer("P7 EXPUNGE", "* 1 EXPUNGE\r\nP7 OK\r\n");
+        .answer("P7 UID SEARCH DELETED", "* SEARCH 1 3\r\nP7 OK\r\n")
+        .answer("P8 EXPUNGE", "* 1 EXPUNGE\r\nP8 OK\r\n")
+        .answer("P9 UID SEARCH UID 1,3", "* SEARCH 3\r\nP9 OK\r\n");
     let (peer, mut mailbox) = opened(script).await;
-    assert_eq!(mailbox.delete(&[key(1), key(3)]).await.unwrap(), [key(1), key(3)]);
+    assert_eq!(mailbox.delete(&[key(1), key(3)]).await.unwrap(), [key(1)], "what is still there is not gone");
     drop(mailbox);
     peer.end().await;
 }

@@ -20,7 +20,9 @@ use domain::{
 };
 use mail::{Mail, MailSettings};
 use service::{
-    ports::{FetchedBatch, Listed, MailError, MailServer as _, Mailbox, RemoteKey, StageLog, ViaConnector, Visit},
+    ports::{
+        Fetched as Sent, Listed, MailError, MailServer as _, Mailbox, RemoteKey, StageLog, ViaConnector, Visit, Wanted,
+    },
     secret::Secret,
 };
 use tokio::{
@@ -64,6 +66,7 @@ pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit 
         connector: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
+        transcript: None,
     }
 }
 
@@ -115,12 +118,26 @@ pub(crate) struct Fetched {
 }
 
 pub(crate) async fn fetch(mailbox: &mut dyn Mailbox, work: Vec<Listed>) -> (Fetched, Result<(), MailError>) {
-    let (sender, mut sink) = mpsc::channel::<FetchedBatch>(1);
+    let work = work.into_iter().map(|listed| Wanted { listed, staged: 0 }).collect();
+    let (sender, mut sink) = mpsc::channel(1);
     let collect = async {
         let mut fetched = Fetched::default();
-        while let Some(batch) = sink.recv().await {
-            fetched.messages.extend(batch.messages);
-            fetched.failed.extend(batch.failed);
+        let mut staged = Vec::new();
+        while let Some(sent) = sink.recv().await {
+            match sent {
+                Sent::Batch(batch) => {
+                    fetched.messages.extend(batch.messages);
+                    fetched.failed.extend(batch.failed.into_iter().map(|it| (it.key, it.reason)));
+                }
+                Sent::Part(part) => {
+                    assert!(part.offset == 0 || part.offset == staged.len() as u64, "a gap before {}", part.offset);
+                    staged.truncate(usize::try_from(part.offset).unwrap());
+                    staged.extend(part.bytes);
+                    if part.is_last {
+                        fetched.messages.push((part.key, std::mem::take(&mut staged)));
+                    }
+                }
+            }
         }
         fetched
     };

@@ -1,0 +1,191 @@
+//! Commands and their replies, and what the server tells of itself and of the mailbox meanwhile.
+
+use domain::check::{ErrorKind, Stage};
+use service::ports::{MailError, MailboxState};
+
+use super::response::Response;
+use crate::{protocol, refusal, wire::Wire};
+
+/// The most that a reply takes, bytes: the list of a million messages is shorter.
+pub(super) const REPLY_MAX: u64 = 64 * 1024 * 1024;
+/// The longest literal that is taken where no message is asked for.
+pub(super) const LITERAL_MAX: u64 = 256 * 1024;
+/// The capabilities that make a difference.
+const USED: [&str; 5] = ["AUTH=PLAIN", "SASL-IR", "LOGINDISABLED", "UIDPLUS", "IDLE"];
+
+pub(super) struct Session {
+    pub(super) wire: Wire,
+    n_commands: u32,
+    capabilities: Vec<&'static str>,
+    /// Whether the server has told its capabilities, asked or by itself.
+    pub(super) knows_capabilities: bool,
+    /// Tags of commands whose replies nobody waits for any more.
+    abandoned: Vec<String>,
+    /// How much of a literal is taken.
+    pub(super) literal_max: u64,
+    /// What the server last said of the selected mailbox.
+    pub(super) state: MailboxState,
+    /// How often it told of a change.
+    pub(super) n_changes: u64,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            n_commands: 0,
+            capabilities: Vec::new(),
+            knows_capabilities: false,
+            abandoned: Vec::new(),
+            literal_max: LITERAL_MAX,
+            state: MailboxState::default(),
+            n_changes: 0,
+        }
+    }
+
+    pub(super) fn tag(&mut self) -> String {
+        self.n_commands += 1;
+        format!("P{}", self.n_commands)
+    }
+
+    pub(super) fn has(&self, capability: &str) -> bool {
+        self.capabilities.contains(&capability)
+    }
+
+    /// Sends a command and reads to its tagged reply, whatever it is.
+    pub(super) async fn command(&mut self, command: &str) -> Result<Response, MailError> {
+        let tag = self.tag();
+        self.wire.allow(REPLY_MAX);
+        self.wire.send(format!("{tag} {command}\r\n").as_bytes()).await?;
+        self.reply(&tag).await
+    }
+
+    /// The same for a command that must succeed.
+    pub(super) async fn ask(&mut self, command: &str) -> Result<(), MailError> {
+        self.ask_all(&[command], |_| ()).await
+    }
+
+    /// Sends commands in one write; all must succeed. After one that did not, the others' replies are passed over as they come.
+    pub(super) async fn ask_all(
+        &mut self,
+        commands: &[&str],
+        mut untagged: impl FnMut(Response) + Send,
+    ) -> Result<(), MailError> {
+        let mut tags = Vec::with_capacity(commands.len());
+        let mut text = String::new();
+        for command in commands {
+            let tag = self.tag();
+            text.extend([&*tag, " ", command, "\r\n"]);
+            tags.push(tag);
+        }
+        self.wire.allow(REPLY_MAX);
+        self.wire.send(text.as_bytes()).await?;
+        while !tags.is_empty() {
+            let reply = self.next_reply(|it| tags.iter().any(|tag| tag == it), &mut untagged).await?;
+            tags.retain(|it| it != reply.tag());
+            if let Err(error) = self.expect_ok(&reply) {
+                if reply.tag() != "+" {
+                    self.abandoned.append(&mut tags);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads to the reply with this tag; untagged responses are given up.
+    pub(super) async fn reply(&mut self, tag: &str) -> Result<Response, MailError> {
+        let reply = self.next_reply(|it| it == tag, |_| ()).await?;
+        if reply.tag() == "+" {
+            return Err(self.waits_for_more());
+        }
+        Ok(reply)
+    }
+
+    /// Reads to the next reply with one of our tags, or to `+`. Another tag is a server that lost count; `BYE` is its end.
+    pub(super) async fn next_reply(
+        &mut self,
+        is_ours: impl Fn(&str) -> bool + Send,
+        mut untagged: impl FnMut(Response) + Send,
+    ) -> Result<Response, MailError> {
+        loop {
+            let response = self.next_response().await?;
+            match response.tag() {
+                "*" => untagged(response),
+                "+" => return Ok(response),
+                found if is_ours(found) => return Ok(response),
+                found => {
+                    let at = self.abandoned.iter().position(|it| it == found);
+                    let lost = || protocol(self.wire.stage, "the server answers a command that was not given");
+                    let at = at.ok_or_else(lost)?;
+                    self.abandoned.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    /// Reads whatever comes next, and notes what it tells.
+    pub(super) async fn next_response(&mut self) -> Result<Response, MailError> {
+        let response = Response::read(&mut self.wire, self.literal_max).await?;
+        if response.tag() == "*" && response.is(1, "BYE") {
+            let error = refusal::error(self.wire.stage, ErrorKind::Throttled, response.said());
+            let message = format!("the server ends the connection; {}", error.message);
+            return Err(MailError { message, ..error });
+        }
+        self.learn(&response);
+        Ok(response)
+    }
+
+    /// What a response tells of the server and the mailbox, whatever it answers.
+    pub(super) fn learn(&mut self, response: &Response) {
+        if response.tag() == "*" {
+            if response.is(1, "CAPABILITY") {
+                self.set_capabilities(response.words_from(2));
+            } else if response.is(2, "EXISTS") {
+                let n_messages = response.atom_at(1).and_then(|it| it.parse::<u32>().ok()).map(u64::from);
+                if n_messages.is_some_and(|it| it != self.state.n_messages) {
+                    self.state.n_messages = n_messages.unwrap_or_default();
+                    self.n_changes += 1;
+                }
+            } else if response.is(2, "EXPUNGE") {
+                self.state.n_messages = self.state.n_messages.saturating_sub(1);
+                self.n_changes += 1;
+            }
+        }
+        // Only a status response has a code.
+        let Some(code) = ["OK", "PREAUTH"].iter().any(|it| response.is(1, it)).then(|| response.code()).flatten()
+        else {
+            return;
+        };
+        if let Some(names) = code.strip_prefix("CAPABILITY ") {
+            self.set_capabilities(names.split(' '));
+        } else if let Some(number) = code.strip_prefix("UIDNEXT ") {
+            self.state.uid_next = number.parse().ok().or(self.state.uid_next);
+        } else if let Some(number) = code.strip_prefix("UIDVALIDITY ").filter(|_| self.wire.stage == Stage::Select) {
+            self.state.uid_validity = number.parse().ok().or(self.state.uid_validity);
+        }
+    }
+
+    fn set_capabilities<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.capabilities =
+            names.filter_map(|it| USED.into_iter().find(|used| used.eq_ignore_ascii_case(it))).collect();
+        self.knows_capabilities = true;
+    }
+
+    pub(super) fn expect_ok(&self, reply: &Response) -> Result<(), MailError> {
+        if reply.tag() == "+" {
+            return Err(self.waits_for_more());
+        }
+        if reply.is(1, "OK") {
+            return Ok(());
+        }
+        let concerns_mailbox =
+            matches!(self.wire.stage, Stage::Select | Stage::List | Stage::Fetch | Stage::Delete) && reply.is(1, "NO");
+        let kind = if concerns_mailbox { ErrorKind::Mailbox } else { ErrorKind::Protocol };
+        Err(refusal::error(self.wire.stage, kind, reply.said()))
+    }
+
+    fn waits_for_more(&self) -> MailError {
+        protocol(self.wire.stage, "the server waits for more than there is to send")
+    }
+}
