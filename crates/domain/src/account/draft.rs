@@ -105,6 +105,7 @@ impl AccountForm {
 ///
 /// **Invariant:** made only by `TryFrom<&AccountForm>` or read back from a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the form")]
 pub struct AccountDraft {
     pub name: String,
     pub keep_copy: bool,
