@@ -110,6 +110,9 @@ mod tests {
         assert_eq!(timing(&it, Locale::PtBr.words()), "Toda semana: segunda-feira, sexta-feira às 08:00, UTC");
         assert_eq!(timing(&it, Locale::Es.words()), "Cada semana: lunes, viernes a las 08:00, UTC");
         let asked = AccountQuery::from_query_string("name=b&status=enabled&health=late&sort=-port");
-        assert_eq!(query(&asked, Locale::En.words()), "Name: b; Status: Enabled; Health: Late; Sorted by Port, descending");
+        assert_eq!(
+            query(&asked, Locale::En.words()),
+            "Name: b; Status: Enabled; Health: Late; Sorted by Port, descending"
+        );
     }
 }
