@@ -185,8 +185,9 @@ mod tests {
             is_too_large: false,
         };
         let large = MessageContent { is_too_large: true, ..content.clone() };
-        let html = Owner::new()
-            .with(|| view! { <Message account=AccountId(1) place=Place::default() content=large source=None/> }.to_html());
+        let html = Owner::new().with(|| {
+            view! { <Message account=AccountId(1) place=Place::default() content=large source=None/> }.to_html()
+        });
         assert!(html.contains("only its header is shown") && !html.contains("no text"), "{html}");
         for view in View::ALL {
             let place = Place { message: Some(MessageId(5)), view, ..Place::default() };
