@@ -97,6 +97,7 @@ pub fn problem_wording(rule: &Rule, label: &str, words: &Words) -> String {
         Rule::NotAnAddress => words.not_an_address(label),
         Rule::TooMany { max } => words.too_many(label, max),
         Rule::NotAMailAddress => words.not_a_mail_address(label),
+        Rule::NotAUrl => words.not_a_url(label),
         Rule::NotATime => words.not_a_time(label),
         Rule::NotAZone => words.not_a_zone(label),
         Rule::NotACron => words.not_a_cron(label),

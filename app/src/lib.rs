@@ -7,12 +7,15 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod checks;
 pub mod codec;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
 pub mod error;
 pub mod inbox;
+pub mod ledger;
+pub mod notices;
 pub mod posted;
 #[cfg(feature = "ssr")]
 pub mod refused;
@@ -54,6 +57,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/email/imap-pop3/save/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id/inbox") view=inbox::InboxPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine") view=ledger::quarantine::QuarantinePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::sample::SamplePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::deletions::DeletionsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=inbox::transcript::TranscriptPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/checks") view=checks::page::ChecksPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/notices") view=notices::form::NoticesPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/notices/test") view=notices::form::NoticesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials") view=credentials::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/new") view=credentials::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/save/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::account::{AccountFilter, AccountQuery, AccountSort};
+use domain::account::{AccountQuery, AccountSort, HealthState};
 use leptos::{
     ev,
     leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle},
@@ -10,13 +10,25 @@ use leptos::{
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
+use super::health::state_label;
 use crate::context;
 
 /// Between the last letter and the new rows.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// The field of a filter behind More.
-type Flag = fn(&mut AccountFilter) -> &mut Option<bool>;
+/// What the filter asks of the field that has this name in the address; empty if nothing.
+fn asked(query: &AccountQuery, key: &str) -> String {
+    let pairs = domain::query::decode(&query.to_query_string());
+    pairs.into_iter().find(|it| it.0 == key).map(|it| it.1).unwrap_or_default()
+}
+
+/// The same query, but for what it asks of one field.
+fn asking(query: &AccountQuery, key: &str, value: String) -> AccountQuery {
+    let mut pairs = domain::query::decode(&query.to_query_string());
+    pairs.retain(|it| it.0 != key);
+    pairs.push((key.to_owned(), value));
+    AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).0
+}
 
 #[component]
 pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) -> impl IntoView {
@@ -31,7 +43,8 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
     });
     let n_hidden = move || {
         let filter = query.get().filter;
-        [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled].iter().flatten().count()
+        let flags = [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled];
+        flags.iter().flatten().count() + usize::from(filter.health.is_some())
     };
     let is_open = RwSignal::new(is_open_by_url || untrack(n_hidden) > 0);
     // The rows follow already; a full load would only flicker.
@@ -89,43 +102,49 @@ fn NameFilter(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl I
 #[component]
 fn MoreFilters(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl IntoView {
     let words = context::words();
-    let yes_no = [("", words.common.any), ("true", words.common.yes), ("false", words.common.no)];
-    let states = [
-        ("", words.common.any),
-        ("enabled", words.accounts.enabled_status),
-        ("disabled", words.accounts.disabled_status),
+    let it = &words.accounts;
+    let yes_no = || vec![("true", words.common.yes), ("false", words.common.no)];
+    let states = vec![("enabled", it.enabled_status), ("disabled", it.disabled_status)];
+    let healths = HealthState::ALL.map(|it| (it.as_str(), state_label(it, words))).to_vec();
+    let fields = [
+        ("secure_connection", it.secure_connection, yes_no()),
+        ("automatic_check", it.automatic_check, yes_no()),
+        ("keep_copy", it.keep_copy, yes_no()),
+        ("status", it.status, states),
+        ("health", it.health, healths),
     ];
-    let select = move |key: &'static str,
-                       label: &'static str,
-                       options: [(&'static str, &'static str); 3],
-                       flag: Flag| {
-        let chosen = move || match *flag(&mut query.get().filter) {
-            None => options[0].0,
-            Some(true) => options[1].0,
-            Some(false) => options[2].0,
-        };
+    let select = move |(key, label, options): (&'static str, &'static str, Vec<(&'static str, &'static str)>)| {
+        let chosen = Memo::new(move |_| asked(&query.read(), key));
         let choose = move |event: ev::Event| {
-            let value = event_target_value(&event);
-            let mut next = query.get_untracked();
-            let nth = options.iter().position(|it| it.0 == value);
-            *flag(&mut next.filter) = nth.filter(|it| *it > 0).map(|it| it == 1);
-            go.run(next);
+            go.run(asking(&query.read_untracked(), key, event_target_value(&event)));
         };
         let option = move |(value, label): (&'static str, &'static str)| {
-            view! { <option value=value selected=move || chosen() == value>{label}</option> }
+            view! { <option value=value selected=move || *chosen.read() == value>{label}</option> }
         };
         let id = format!("filter-{key}");
         view! {
             <div class="filter">
                 <label for=id.clone()>{label}</label>
-                <select id=id name=key prop:value=chosen on:change=choose>{options.map(option).collect_view()}</select>
+                <select id=id name=key prop:value=chosen on:change=choose>
+                    {option(("", words.common.any))}
+                    {options.into_iter().map(option).collect_view()}
+                </select>
             </div>
         }
     };
-    view! {
-        {select("secure_connection", words.accounts.secure_connection, yes_no, |it| &mut it.secure_connection)}
-        {select("automatic_check", words.accounts.automatic_check, yes_no, |it| &mut it.automatic_check)}
-        {select("keep_copy", words.accounts.keep_copy, yes_no, |it| &mut it.keep_copy)}
-        {select("status", words.accounts.status, states, |it| &mut it.enabled)}
+    fields.map(select).into_iter().collect_view()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_chosen_and_taken_back_without_touching_the_others() {
+        let query = AccountQuery::from_query_string("name=a%20b&keep_copy=false&sort=-port");
+        let late = asking(&query, "health", "late".to_owned());
+        assert_eq!((asked(&late, "health"), asked(&late, "keep_copy")), ("late".to_owned(), "false".to_owned()));
+        assert_eq!(late.filter.health, Some(HealthState::Late));
+        assert_eq!(asking(&late, "health", String::new()), query);
     }
 }

@@ -89,6 +89,8 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
     let protocol = RwSignal::new(form.protocol.clone());
     let keep_copy = RwSignal::new(form.keep_copy.clone());
     let without_connector = Signal::derive(move || is_live.get() && uses_connector.get() != "yes");
+    let without_hold = Signal::derive(move || is_live.get() && keep_copy.get() != "no");
+    let without_push = Signal::derive(move || is_live.get() && protocol.get() == "pop3");
     let without_tls = Signal::derive(move || is_live.get() && is_secure.get() != "yes");
     let standard_port = Signal::derive(move || {
         let form = AccountForm {
@@ -132,8 +134,10 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
                 <h2>{words.accounts.section_account}</h2>
                 <TextField face=of("name", "") value=form.name/>
                 <Radios face=of("keep_copy", words.accounts.keep_hint) options=yes_no chosen=keep_copy/>
+                <TextField face=of("hold_days", words.accounts.hold_hint) value=form.hold_days numeric=true disabled=without_hold/>
                 <Radios face=of("automatic_check", "") options=yes_no chosen=RwSignal::new(form.automatic_check)/>
                 <SelectField face=of("interval_s", "") options=interval_options value=form.interval_s/>
+                <Radios face=of("push", words.accounts.push_hint) options=yes_no chosen=RwSignal::new(form.push) disabled=without_push/>
                 <Radios face=of("enabled", "") options=yes_no chosen=RwSignal::new(form.enabled)/>
             </section>
             <section>
@@ -224,8 +228,10 @@ fn Conflict(mine: AccountForm, stored: Account, choices: AccountChoices) -> impl
     let rows = [
         ("name", &mine.name, &theirs.name),
         ("keep_copy", &mine.keep_copy, &theirs.keep_copy),
+        ("hold_days", &mine.hold_days, &theirs.hold_days),
         ("automatic_check", &mine.automatic_check, &theirs.automatic_check),
         ("interval_s", &mine.interval_s, &theirs.interval_s),
+        ("push", &mine.push, &theirs.push),
         ("enabled", &mine.enabled, &theirs.enabled),
         ("address", &mine.address, &theirs.address),
         ("port", &mine.port, &theirs.port),
@@ -240,7 +246,7 @@ fn Conflict(mine: AccountForm, stored: Account, choices: AccountChoices) -> impl
     let shown = |field: &str, value: &str| {
         let name = |choices: &[Choice]| choices.iter().find(|it| it.id.to_string() == value).map(|it| it.name.clone());
         let text = match (field, value) {
-            ("name" | "address" | "port", _) => None,
+            ("name" | "hold_days" | "address" | "port", _) => None,
             ("network_connector_id", _) => name(&choices.connectors),
             ("credential_id", _) => name(&choices.credentials),
             ("interval_s", _) => value.parse().ok().map(interval_label),

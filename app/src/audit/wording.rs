@@ -36,6 +36,10 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::ScheduleRemoved => words.schedule_removed,
         AuditAction::ScheduleRun => words.schedule_run,
         AuditAction::DeliveryRepeated => words.delivery_repeated,
+        AuditAction::RemoteRetried => words.remote_retried,
+        AuditAction::RemoteViewed => words.remote_viewed,
+        AuditAction::NoticesChanged => words.notices_changed,
+        AuditAction::NoticesTested => words.notices_tested,
     }
 }
 

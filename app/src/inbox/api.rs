@@ -1,10 +1,12 @@
 //! The server functions of the inbox. Looking at a message marks it as read by the user, and never changes the server.
 
 use domain::{
+    account::Health,
     check::CheckRun,
-    ids::{AccountId, MessageId},
+    ids::{AccountId, CheckRunId, MessageId},
     message::{MessageContent, MessageQuery, MessageRow},
     page::Page,
+    time::Timestamp,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,9 @@ use crate::{codec::Json, error::UserError};
 /// How much of a source is shown; all of it can be downloaded.
 #[cfg(feature = "ssr")]
 const SOURCE_MAX: usize = 256 * 1024;
+/// How much of a transcript is shown; the interface gives all of it.
+#[cfg(feature = "ssr")]
+const TRANSCRIPT_MAX: usize = 1024 * 1024;
 /// How many of the last checks are listed.
 #[cfg(feature = "ssr")]
 const N_RUNS: u32 = 20;
@@ -22,6 +27,8 @@ const N_RUNS: u32 = 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbox {
     pub account_name: String,
+    pub health: Health,
+    pub now: Timestamp,
     pub messages: Page<MessageRow>,
 }
 
@@ -37,9 +44,9 @@ pub async fn list_messages(account: AccountId, query: MessageQuery) -> Result<In
     use crate::context::{actor, service};
 
     let (service, actor) = (service()?, actor()?);
-    let account_name = service.accounts().load(&actor, account).await?.draft.name;
+    let loaded = service.accounts().load(&actor, account).await?;
     let messages = service.messages().list(&actor, account, &query).await?;
-    Ok(Inbox { account_name, messages })
+    Ok(Inbox { account_name: loaded.draft.name, health: loaded.health, now: service.now(), messages })
 }
 
 /// Opens a message of this account; one of another account is not found.
@@ -54,9 +61,14 @@ pub async fn open_message(account: AccountId, message: MessageId) -> Result<Mess
 pub async fn message_source(account: AccountId, message: MessageId) -> Result<Source, UserError> {
     use crate::context::{actor, service};
 
-    let raw = service()?.messages().raw(&actor()?, Some(account), message).await?;
-    let start = raw.get(..SOURCE_MAX).unwrap_or(&raw);
-    Ok(Source { text: super::text::plain(&String::from_utf8_lossy(start)), is_cut: start.len() < raw.len() })
+    let mut raw = service()?.messages().raw(&actor()?, Some(account), message).await?;
+    let mut start = Vec::new();
+    while start.len() < SOURCE_MAX
+        && let Some(part) = raw.part().await?
+    {
+        start.extend(part);
+    }
+    Ok(Source { is_cut: raw.size > SOURCE_MAX as u64, text: super::text::shown(&start, SOURCE_MAX) })
 }
 
 /// The account's last checks, newest first.
@@ -70,10 +82,19 @@ pub async fn last_checks(account: AccountId) -> Result<Vec<CheckRun>, UserError>
 
 /// Starts a check or joins the running one, and answers with how far it is.
 #[server(endpoint = "inbox/check", input = Json, output = Json)]
-pub async fn start_check(account: AccountId) -> Result<CheckRun, UserError> {
+pub async fn start_check(account: AccountId, transcript: bool) -> Result<CheckRun, UserError> {
     use crate::context::{actor, service};
 
-    let ticket = service()?.checks().ask(&actor()?, account).await?;
+    let ticket = service()?.checks().ask(&actor()?, account, transcript).await?;
     let run = ticket.updates.borrow().clone();
     Ok(run)
+}
+
+/// The dialogue of a check with the server, if it was taken down.
+#[server(endpoint = "inbox/transcript", input = Json, output = Json)]
+pub async fn load_transcript(account: AccountId, run: CheckRunId) -> Result<Source, UserError> {
+    use crate::context::{actor, service};
+
+    let text = service()?.checks().transcript(&actor()?, account, run).await?;
+    Ok(Source { is_cut: text.len() > TRANSCRIPT_MAX, text: super::text::shown(text.as_bytes(), TRANSCRIPT_MAX) })
 }

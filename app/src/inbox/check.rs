@@ -12,6 +12,7 @@ use super::{
     api::{last_checks, start_check},
     runs::stage_line,
     text::plain,
+    transcript::TranscriptLink,
     wording,
 };
 use crate::{accounts, context, error::UserError};
@@ -51,8 +52,10 @@ pub fn CheckNow(account: AccountId, on_finish: Callback<()>) -> impl IntoView {
             return;
         }
         progress.set(Progress::Starting);
+        let pressed = event.submitter();
+        let transcript = pressed.is_some_and(|it| it.has_attribute("data-transcript"));
         spawn_local(async move {
-            match start_check(account).await {
+            match start_check(account, transcript).await {
                 Ok(run) => {
                     let is_running = run.finished_at.is_none();
                     let id = run.id;
@@ -70,16 +73,20 @@ pub fn CheckNow(account: AccountId, on_finish: Callback<()>) -> impl IntoView {
             <button class="button primary" type="submit" aria-disabled=move || is_busy().then_some("true")>
                 {words.check_now}
             </button>
+            <button class="button" type="submit" name="transcript" value="true" data-transcript=""
+                aria-disabled=move || is_busy().then_some("true")>
+                {words.with_transcript}
+            </button>
         </form>
         <div class="inbox-progress">
-            <div role="status">{move || announcement(&progress.read())}</div>
+            <div role="status">{move || announcement(account, &progress.read())}</div>
             {move || stages(&progress.read())}
         </div>
     }
 }
 
 /// What is said aloud: that it runs, what arrived, or what failed and what to do.
-fn announcement(progress: &Progress) -> AnyView {
+fn announcement(account: AccountId, progress: &Progress) -> AnyView {
     let all = context::words();
     let words = &all.checks;
     match progress {
@@ -99,7 +106,10 @@ fn announcement(progress: &Progress) -> AnyView {
                     <p class="hint"><bdi>{words.details(plain(&it.message))}</bdi></p>
                 }
             });
-            view! { <p>{wording::result(run, all)}</p>{error} }.into_any()
+            let id = run.id;
+            let transcript = (run.has_transcript && run.finished_at.is_some())
+                .then(|| view! { <p><TranscriptLink account run=id/></p> });
+            view! { <p>{wording::result(run, all)}</p>{error}{transcript} }.into_any()
         }
     }
 }

@@ -45,6 +45,11 @@ pub fn Message(
             <dt>{words.size}</dt><dd>{size(row.size, context::words())}</dd>
         </dl>
         <Views account place/>
+        {content.is_too_large.then(|| view! {
+            <p class="inbox-note">
+                {words.too_large}" "<a href=part(account, id, "raw") rel="external" download="">{words.download_whole}</a>
+            </p>
+        })}
         {content.is_unreadable.then(|| view! { <p class="inbox-note">{words.unreadable}</p> })}
         <Body account view content=content.clone() source/>
         <Attachments account message=id attachments=content.attachments/>
@@ -80,6 +85,8 @@ fn Body(
 ) -> impl IntoView {
     let words = &context::words().inbox;
     match view {
+        // Said above already.
+        View::Text | View::Html if content.is_too_large => ().into_any(),
         View::Text if content.text.trim().is_empty() => view! { <p class="inbox-note">{words.no_text}</p> }.into_any(),
         View::Text => pre(words.view_text, plain(&content.text), "inbox-text"),
         View::Html if !content.has_html => view! { <p class="inbox-note">{words.no_html}</p> }.into_any(),
@@ -104,7 +111,7 @@ fn Body(
 }
 
 /// A block of text that scrolls by itself, so it can be reached by keyboard.
-fn pre(label: &'static str, text: String, class: &'static str) -> AnyView {
+pub fn pre(label: &'static str, text: String, class: &'static str) -> AnyView {
     view! { <div class=class role="region" aria-label=label tabindex="0" dir="auto"><pre>{text}</pre></div> }.into_any()
 }
 
@@ -175,7 +182,13 @@ mod tests {
             headers: vec![(hostile.clone(), hostile.clone())],
             attachments: vec![attachment],
             is_unreadable: true,
+            is_too_large: false,
         };
+        let large = MessageContent { is_too_large: true, ..content.clone() };
+        let html = Owner::new().with(|| {
+            view! { <Message account=AccountId(1) place=Place::default() content=large source=None/> }.to_html()
+        });
+        assert!(html.contains("only its header is shown") && !html.contains("no text"), "{html}");
         for view in View::ALL {
             let place = Place { message: Some(MessageId(5)), view, ..Place::default() };
             let source = Some(Ok(Source { text: hostile.clone(), is_cut: true }));

@@ -10,7 +10,9 @@ pub mod message;
 pub mod page;
 pub mod query;
 pub mod runs;
+pub mod tabs;
 pub mod text;
+pub mod transcript;
 pub mod wording;
 
 pub use page::InboxPage;

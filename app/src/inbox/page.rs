@@ -14,9 +14,12 @@ use super::{
     message::Message,
     query::{Place, View, inbox},
     runs::LastChecks,
+    tabs::{Tab, Tabs},
+    wording,
 };
 use crate::{
-    accounts, context,
+    accounts::{self, health::HealthCell},
+    context,
     error::UserError,
     ui::{
         notice::{Empty, Failure},
@@ -57,6 +60,7 @@ pub fn InboxPage() -> impl IntoView {
     let on_finish = Callback::new(move |()| n_checks.update(|it| *it += 1));
     view! {
         <Page title=words.title tools=move || view! { <EditLink account=account.get_untracked()/> }>
+            <Tabs account=account.get_untracked() current=Tab::Inbox/>
             <CheckNow account=account.get_untracked() on_finish/>
             <Search account place/>
             <div class="inbox" class:has-message=move || id.get().is_some()>
@@ -99,7 +103,7 @@ pub fn InboxPage() -> impl IntoView {
             <Transition fallback=Loading>
                 {move || Suspend::new(async move {
                     match runs.await {
-                        Ok(runs) => view! { <LastChecks runs/> }.into_any(),
+                        Ok(runs) => view! { <LastChecks account=account.get_untracked() runs/> }.into_any(),
                         Err(error) => view! { <Failure error/> }.into_any(),
                     }
                 })}
@@ -138,7 +142,7 @@ fn Search(account: Memo<AccountId>, place: Memo<Place>) -> impl IntoView {
 #[component]
 fn Side(account: AccountId, place: Place, answer: Result<Inbox, UserError>) -> impl IntoView {
     let words = &context::words().inbox;
-    let Inbox { account_name, messages } = match answer {
+    let Inbox { account_name, health, now, messages } = match answer {
         Ok(it) => it,
         Err(error) => return view! { <Failure error/> }.into_any(),
     };
@@ -146,6 +150,9 @@ fn Side(account: AccountId, place: Place, answer: Result<Inbox, UserError>) -> i
         <h2 class="inbox-account">
             <bdi>{words.title_of(account_name)}</bdi>" "<span class="count">{words.count(messages.total)}</span>
         </h2>
+        {health.failure.as_ref().map(|it| wording::next_step(it.kind, context::words())).map(|step| view! {
+            <p class="inbox-standing"><HealthCell health=health.clone() now/>". "{step}</p>
+        })}
     };
     if messages.items.is_empty() {
         let (heading, hint) = if place.query.search.is_empty() {

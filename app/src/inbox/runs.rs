@@ -1,22 +1,26 @@
 //! The last checks of an account, with what each stage did.
 
-use domain::check::{CheckRun, StageRecord};
+use domain::{
+    check::{CheckRun, StageRecord},
+    ids::AccountId,
+};
 use leptos::prelude::*;
 
 use super::{
     text::{When, plain},
+    transcript::TranscriptLink,
     wording,
 };
 use crate::{context, ui::icon::Icon};
 
 /// Collapsed until somebody wants to know.
 #[component]
-pub fn LastChecks(runs: Vec<CheckRun>) -> impl IntoView {
+pub fn LastChecks(account: AccountId, runs: Vec<CheckRun>) -> impl IntoView {
     let words = &context::words().checks;
     let body = if runs.is_empty() {
         view! { <p>{words.no_checks}</p> }.into_any()
     } else {
-        let rows = runs.into_iter().map(|run| view! { <Run run/> }).collect_view();
+        let rows = runs.into_iter().map(|run| view! { <Run account run/> }).collect_view();
         view! {
             <div class="table-region" role="region" aria-label=words.last_checks tabindex="0">
                 <table>
@@ -39,12 +43,17 @@ pub fn LastChecks(runs: Vec<CheckRun>) -> impl IntoView {
 }
 
 #[component]
-fn Run(run: CheckRun) -> impl IntoView {
+fn Run(account: AccountId, run: CheckRun) -> impl IntoView {
     let all = context::words();
+    let due = run.due_at.map(|at| {
+        let late = run.started_at.since(at).as_secs();
+        view! { <div class="hint">{all.checks.due_late(at.to_minute(), late)}</div> }
+    });
+    let transcript = run.has_transcript.then(|| view! { <TranscriptLink account run=run.id/> });
     let number = |it| context::locale().number(it);
     view! {
         <tr>
-            <th scope="row"><When at=run.started_at/></th>
+            <th scope="row"><When at=run.started_at/>{due}</th>
             <td>
                 {wording::outcome(run.outcome, all)}
                 {run.error.map(|it| view! {
@@ -59,6 +68,7 @@ fn Run(run: CheckRun) -> impl IntoView {
                     <summary>{all.checks.show_stages(run.stages.len() as u64)}</summary>
                     <ol class="inbox-stages">{run.stages.iter().map(stage_line).collect_view()}</ol>
                 </details>
+                {transcript}
             </td>
         </tr>
     }

@@ -11,6 +11,12 @@ pub fn plain(text: &str) -> String {
     text.chars().filter(shows).collect()
 }
 
+/// The beginning of bytes that may be anything, as text.
+#[cfg(feature = "ssr")]
+pub fn shown(bytes: &[u8], max: usize) -> String {
+    plain(&String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes)))
+}
+
 /// The text, or another one if nothing of it can be seen.
 pub fn plain_or(text: &str, instead: &str) -> String {
     let text = plain(text);
@@ -51,6 +57,13 @@ mod tests {
     fn a_line_cannot_be_reordered_by_what_it_holds() {
         assert_eq!(plain("invoice\u{202e}fdp.exe\u{0}\u{2066}"), "invoicefdp.exe");
         assert_eq!(plain_or(" \u{200f}\r\n", "none"), "none");
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn bytes_that_are_no_text_are_shown_up_to_where_they_are_cut() {
+        assert_eq!(shown(b"a\xff\x00b", 3), "a\u{fffd}");
+        assert_eq!(shown(b"ab", 3), "ab");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     credentials::used::id_in_path,
     posted::Posted,
     ui::{
-        field::{Face, Radios, SelectField, TextField},
+        field::{Face, Radios, SelectField, TextArea, TextField},
         form::{ErrorSummary, check_before_post, guard_unsaved, live_error},
         notice::Failure,
         page::{ErrorTitle, Page},
@@ -261,22 +261,6 @@ fn Checks(
             {face.error()}
             {options.into_iter().map(option).collect_view()}
         </fieldset>
-    }
-}
-
-/// Several lines of text.
-#[component]
-fn TextArea(face: Face, value: String) -> impl IntoView {
-    // The server writes the children of a text area as they are.
-    let value = value.replace('&', "&amp;").replace('<', "&lt;");
-    view! {
-        <div class="field">
-            <label for=face.name class:is-required=face.required>{face.label}</label>
-            {face.hint()}
-            {face.error()}
-            <textarea id=face.name name=face.name rows="3" aria-required="true" aria-invalid=face.invalid()
-                aria-describedby=face.described_by() inner_html=value></textarea>
-        </div>
     }
 }
 

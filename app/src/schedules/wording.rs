@@ -10,7 +10,7 @@ use domain::{
 use words::Words;
 
 #[cfg(feature = "ssr")]
-use crate::accounts::report::column_label;
+use crate::accounts::{health::state_label, report::column_label};
 
 /// `Every weekday at 08:00, America/Sao_Paulo`.
 #[cfg(feature = "ssr")]
@@ -51,7 +51,7 @@ pub fn mail_times(mail: &Delivery, local: impl Fn(Timestamp) -> String, words: &
 #[cfg(feature = "ssr")]
 pub fn query(query: &AccountQuery, words: &Words) -> String {
     let it = &words.accounts;
-    let AccountFilter { name, secure_connection, automatic_check, keep_copy, enabled } = &query.filter;
+    let AccountFilter { name, secure_connection, automatic_check, keep_copy, enabled, health } = &query.filter;
     let flag = |label: &str, value: &Option<bool>, names: [&str; 2]| {
         value.map(|on| format!("{label}: {}", names[usize::from(on)]))
     };
@@ -62,6 +62,7 @@ pub fn query(query: &AccountQuery, words: &Words) -> String {
     parts.extend(flag(it.automatic_check, automatic_check, yes_no));
     parts.extend(flag(it.keep_copy, keep_copy, yes_no));
     parts.extend(flag(it.status, enabled, [it.disabled_status, it.enabled_status]));
+    parts.extend(health.map(|state| format!("{}: {}", it.health, state_label(state, words))));
     if parts.is_empty() {
         parts.push(words.report.all.to_owned());
     }
@@ -108,7 +109,10 @@ mod tests {
         assert_eq!(timing(&it, Locale::En.words()), "Every Monday, Friday at 08:00, UTC");
         assert_eq!(timing(&it, Locale::PtBr.words()), "Toda semana: segunda-feira, sexta-feira às 08:00, UTC");
         assert_eq!(timing(&it, Locale::Es.words()), "Cada semana: lunes, viernes a las 08:00, UTC");
-        let asked = AccountQuery::from_query_string("name=b&status=enabled&sort=-port");
-        assert_eq!(query(&asked, Locale::En.words()), "Name: b; Status: Enabled; Sorted by Port, descending");
+        let asked = AccountQuery::from_query_string("name=b&status=enabled&health=late&sort=-port");
+        assert_eq!(
+            query(&asked, Locale::En.words()),
+            "Name: b; Status: Enabled; Health: Late; Sorted by Port, descending"
+        );
     }
 }

@@ -155,3 +155,19 @@ pub fn SelectField(
         </div>
     }
 }
+
+/// Several lines of text.
+#[component]
+pub fn TextArea(face: Face, value: String) -> impl IntoView {
+    // The server writes the children of a text area as they are.
+    let value = value.replace('&', "&amp;").replace('<', "&lt;");
+    view! {
+        <div class="field">
+            <label for=face.name class:is-required=face.required>{face.label}</label>
+            {face.hint()}
+            {face.error()}
+            <textarea id=face.name name=face.name rows="3" aria-required=face.is_required() aria-invalid=face.invalid()
+                aria-describedby=face.described_by() inner_html=value></textarea>
+        </div>
+    }
+}

@@ -24,6 +24,8 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "schedule-resumed" => words.schedules.resumed,
         "schedule-started" => words.schedules.started,
         "delivery-repeated" => words.schedules.repeated,
+        "retried" => words.ledger.retried,
+        "notices-saved" => words.notices.saved,
         "connector-saved" => words.connectors.saved,
         "connector-deleted" => words.connectors.deleted,
         _ => return None,

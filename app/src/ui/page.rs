@@ -183,6 +183,8 @@ fn SideMenu() -> impl IntoView {
             <h2>{words.shell.email}</h2>
             <ul>
                 {item(crate::accounts::PATH, words.accounts.title)}
+                {item(crate::checks::PATH, words.shell.checks)}
+                {item(crate::notices::PATH, words.shell.notices)}
                 {item(crate::smtp::PATH, words.shell.smtp)}
                 {item(crate::schedules::PATH, words.shell.schedules)}
             </ul>

@@ -46,3 +46,18 @@ pub fn Report(caption: &'static str, headings: Vec<Heading>, children: Children)
         </div>
     }
 }
+
+/// A table that does not sort.
+#[component]
+pub fn Plain(caption: &'static str, heads: Vec<&'static str>, children: Children) -> impl IntoView {
+    let heads = heads.into_iter().map(|it| view! { <th scope="col">{it}</th> }).collect_view();
+    view! {
+        <div class="table-region" role="region" aria-label=caption tabindex="0">
+            <table class="plain">
+                <caption class="visually-hidden">{caption}</caption>
+                <thead><tr>{heads}</tr></thead>
+                <tbody>{children()}</tbody>
+            </table>
+        </div>
+    }
+}

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Address,
     email::EmailAddress,
-    problem::{Problem, Problems, Rule, port, yes_no},
+    problem::{Problem, Problems, Rule, choice, port, yes_no},
+    schedule::LANGUAGES,
 };
 
 /// The most addresses that a notice goes to.
@@ -48,7 +49,7 @@ pub struct Notices {
     pub webhook: Option<Webhook>,
     /// A cause that passes sooner is not told of.
     pub after_minutes: u32,
-    /// `en`, `pt-BR`, `es`.
+    /// One of [`LANGUAGES`].
     pub language: String,
 }
 
@@ -75,14 +76,16 @@ impl TryFrom<&NoticesForm> for Notices {
         let webhook = Some(form.webhook.trim()).filter(|it| !it.is_empty()).map(Webhook::parse).transpose();
         let webhook = problems.keep("webhook", webhook);
         let after_minutes = problems.keep("after_minutes", minutes(&form.after_minutes));
+        let language = if form.language.is_empty() { LANGUAGES[0] } else { form.language.as_str() };
+        let language = choice(language, |it| LANGUAGES.contains(&it).then(|| it.to_owned()));
+        let language = problems.keep("language", language);
         let all = (|| {
-            let language = if form.language.is_empty() { "en".to_owned() } else { form.language.clone() };
             let it = Self {
                 enabled: enabled?,
                 recipients: recipients?,
                 webhook: webhook?,
                 after_minutes: after_minutes?,
-                language,
+                language: language?,
             };
             if it.enabled && it.recipients.is_empty() && it.webhook.is_none() {
                 problems.note("recipients", Rule::Missing);

@@ -3,10 +3,15 @@
 use axum::{
     Extension, Json,
     extract::{Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{account::AccountQuery, actor::Actor, ids::AccountId, page::PageRequest};
+use domain::{
+    account::AccountQuery,
+    actor::Actor,
+    ids::{AccountId, CheckRunId},
+    page::PageRequest,
+};
 use service::Error;
 
 use super::{
@@ -42,7 +47,7 @@ pub(super) fn version_of(pairs: &[(String, String)], current: i64) -> i64 {
     pairs.iter().find(|(key, _)| key == "version").and_then(|(_, value)| value.parse().ok()).unwrap_or(current)
 }
 
-#[utoipa::path(get, path = "/accounts", tag = "accounts", params(("name" = Option<String>, Query, description = "anywhere in the name, without regard to case and accents"), ("secure_connection" = Option<bool>, Query), ("automatic_check" = Option<bool>, Query), ("keep_copy" = Option<bool>, Query), ("status" = Option<String>, Query, description = "enabled or disabled"), ("sort" = Option<String>, Query, description = "a column, or a column after a minus: name, -name"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<AccountItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/accounts", tag = "accounts", params(("name" = Option<String>, Query, description = "anywhere in the name, without regard to case and accents"), ("secure_connection" = Option<bool>, Query), ("automatic_check" = Option<bool>, Query), ("keep_copy" = Option<bool>, Query), ("status" = Option<String>, Query, description = "enabled or disabled"), ("health" = Option<String>, Query, description = "good, never_checked, late, failing or stopped; late selects every late account, failing or not"), ("sort" = Option<String>, Query, description = "a column, or a column after a minus: name, -name"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<AccountItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
@@ -100,13 +105,15 @@ pub(super) async fn remove(
 }
 
 /// Runs a check now, or joins the running one; answers when it has ended.
-#[utoipa::path(post, path = "/accounts/{id}/check", tag = "checks", params(("id" = i64, Path)), responses((status = 200, description = "The finished check run", body = Run), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/accounts/{id}/check", tag = "checks", params(("id" = i64, Path), ("transcript" = Option<bool>, Query, description = "true: a check that begins now takes its dialogue with the server down")), responses((status = 200, description = "The finished check run", body = Run), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn check(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,
     At(id): At<i64>,
+    Query(pairs): Pairs,
 ) -> Result<Json<Run>, Problem> {
-    let ticket = web.service.checks().ask(&actor, AccountId(id)).await?;
+    let transcript = pairs.iter().any(|(key, value)| key == "transcript" && value == "true");
+    let ticket = web.service.checks().ask(&actor, AccountId(id), transcript).await?;
     Ok(Json(ticket.finished().await.into()))
 }
 
@@ -120,4 +127,15 @@ pub(super) async fn checks(
     let page = page_of(&pairs, domain::page::PAGE_SIZE);
     let runs = web.service.checks().runs(&actor, AccountId(id), page).await.map_err(|it: Error| Problem::of(&it))?;
     Ok(Json(List::of(runs, Run::from)))
+}
+
+/// The dialogue of a check with the server, secrets and bodies masked.
+#[utoipa::path(get, path = "/accounts/{id}/checks/{run}/transcript", tag = "checks", params(("id" = i64, Path), ("run" = i64, Path)), responses((status = 200, description = "The dialogue, if it was taken down", content_type = "text/plain", body = String), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn transcript(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    At((id, run)): At<(i64, i64)>,
+) -> Result<Response, Problem> {
+    let text = web.service.checks().transcript(&actor, AccountId(id), CheckRunId(run)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }

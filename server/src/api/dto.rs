@@ -6,6 +6,7 @@ use domain::{
     connector::{Connector, ConnectorForm},
     credential::{Credential, CredentialForm, SecretInput},
     message::{Attachment, MessageContent, MessageRow},
+    notices::NoticesForm,
     page::Page,
     schedule::{
         Delivery, DeliveryState, Format, MonthDay, Recurrence, ReportFile, ReportRun, RunOutcome, Schedule,
@@ -60,6 +61,8 @@ impl Body {
         AccountForm {
             name: self.text("name"),
             keep_copy: self.text("keep_copy"),
+            hold_days: self.text("hold_days"),
+            push: self.text("push"),
             automatic_check: self.text("automatic_check"),
             interval_s: self.text("interval_s"),
             enabled: self.text("enabled"),
@@ -106,6 +109,17 @@ impl Body {
         items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    pub(super) fn notices(&self) -> NoticesForm {
+        let recipients = self.texts("recipients");
+        NoticesForm {
+            enabled: self.text("enabled"),
+            recipients: if recipients.is_empty() { self.text("recipients") } else { recipients.join(" ") },
+            webhook: self.text("webhook"),
+            after_minutes: self.text("after_minutes"),
+            language: self.text("language"),
+        }
+    }
+
     pub(crate) fn smtp(&self) -> SmtpForm {
         SmtpForm {
             name: self.text("name"),
@@ -130,7 +144,7 @@ impl Body {
         let part = |field: &str| Self(self.0.get(field).and_then(Value::as_object).cloned().unwrap_or_default());
         let (filter, recurrence) = (part("filter"), part("recurrence"));
         let mut pairs = Vec::new();
-        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "status"] {
+        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "status", "health"] {
             pairs.push((key, filter.text(key)));
         }
         pairs.push(("sort", self.text("sort")));
@@ -404,8 +418,14 @@ pub(crate) struct AccountIn {
     name: String,
     #[schema(default = true)]
     keep_copy: Option<bool>,
+    /// Without a copy kept: days that a message stays on the server after it was stored; 0 deletes with the same check.
+    #[schema(default = 0, minimum = 0, maximum = 365)]
+    hold_days: Option<u32>,
     #[schema(default = true)]
     automatic_check: Option<bool>,
+    /// IMAP only: stay connected and let the server tell of new mail (IDLE).
+    #[schema(default = false)]
+    push: Option<bool>,
     #[schema(default = true)]
     enabled: Option<bool>,
     /// Host name, IPv4 or IPv6 address.
@@ -476,6 +496,8 @@ pub(crate) struct AccountOut {
     secure_connection: bool,
     secure_connection_type: Option<&'static str>,
     interval_s: u32,
+    hold_days: u32,
+    push: bool,
 }
 
 impl From<Account> for AccountOut {
@@ -499,6 +521,8 @@ impl From<Account> for AccountOut {
             secure_connection: destination.security.is_secure(),
             secure_connection_type: destination.security.kind(),
             interval_s: draft.interval_s,
+            hold_days: draft.hold_days,
+            push: draft.push,
         }
     }
 }
@@ -519,6 +543,10 @@ pub(crate) struct AccountItem {
     secure_connection_type: Option<&'static str>,
     last_success_at: Option<String>,
     next_check_at: Option<String>,
+    #[schema(examples("good", "never_checked", "late", "failing", "stopped"))]
+    health: &'static str,
+    /// The last success is longer ago than it should be, for whatever reason.
+    late: bool,
     error: Option<ErrorOut>,
 }
 
@@ -535,6 +563,8 @@ impl From<AccountRow> for AccountItem {
             skip_certificate: row.security.skips_certificate(),
             secure_connection: row.security.is_secure(),
             secure_connection_type: row.security.kind(),
+            health: row.health.state().as_str(),
+            late: row.health.is_late,
             last_success_at: row.health.last_success_at.map(|it| it.to_string()),
             next_check_at: row.health.next_check_at.map(|it| it.to_string()),
             error: row.health.failure.map(|it| ErrorOut { kind: it.kind, message: it.message }),
@@ -628,6 +658,8 @@ impl From<CheckError> for ErrorOut {
 pub(crate) struct Run {
     id: i64,
     account_id: i64,
+    /// Null for one that was asked for.
+    due_at: Option<String>,
     started_at: String,
     finished_at: Option<String>,
     #[schema(value_type = String, examples("running", "ok", "partial", "failed"))]
@@ -636,6 +668,7 @@ pub(crate) struct Run {
     deleted_messages: u64,
     stages: Vec<StageOut>,
     error: Option<ErrorOut>,
+    has_transcript: bool,
 }
 
 impl From<CheckRun> for Run {
@@ -643,6 +676,7 @@ impl From<CheckRun> for Run {
         Self {
             id: it.id.0,
             account_id: it.account_id.0,
+            due_at: it.due_at.map(|it| it.to_string()),
             started_at: it.started_at.to_string(),
             finished_at: it.finished_at.map(|it| it.to_string()),
             outcome: it.outcome,
@@ -650,6 +684,7 @@ impl From<CheckRun> for Run {
             deleted_messages: it.deleted_messages,
             stages: it.stages.into_iter().map(StageOut::from).collect(),
             error: it.error.map(ErrorOut::from),
+            has_transcript: it.has_transcript,
         }
     }
 }
@@ -710,6 +745,8 @@ pub(crate) struct MessageOut {
     headers: Vec<(String, String)>,
     attachment_list: Vec<AttachmentOut>,
     is_unreadable: bool,
+    /// Only the header fields were read; `/raw` has all of it.
+    is_too_large: bool,
 }
 
 impl From<MessageContent> for MessageOut {
@@ -723,6 +760,7 @@ impl From<MessageContent> for MessageOut {
             headers: it.headers,
             attachment_list: it.attachments.into_iter().map(AttachmentOut::from).collect(),
             is_unreadable: it.is_unreadable,
+            is_too_large: it.is_too_large,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     path::At,
     problem::Problem,
 };
-use crate::http::{Web, download};
+use crate::http::{Web, download, stream_of, with_length};
 
 #[utoipa::path(get, path = "/accounts/{id}/messages", tag = "messages", params(("id" = i64, Path), ("q" = Option<String>, Query, description = "anywhere in sender and subject"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<MessageItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
@@ -49,7 +49,8 @@ pub(super) async fn raw(
     At(id): At<i64>,
 ) -> Result<Response, Problem> {
     let raw = web.service.messages().raw(&actor, None, MessageId(id)).await?;
-    Ok(([(header::CONTENT_TYPE, "message/rfc822")], raw).into_response())
+    let (size, bytes) = stream_of(raw).await?;
+    Ok(with_length(size, ([(header::CONTENT_TYPE, "message/rfc822")], bytes).into_response()))
 }
 
 #[utoipa::path(get, path = "/messages/{id}/attachments/{nth}", tag = "messages", params(("id" = i64, Path), ("nth" = u32, Path, description = "counts from 0")), responses((status = 200, description = "Its bytes", content_type = "application/octet-stream", body = Vec<u8>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]

@@ -5,11 +5,13 @@ pub(crate) mod auth;
 mod connectors;
 mod credentials;
 pub(crate) mod dto;
+mod ledger;
 mod messages;
 mod path;
 mod problem;
 mod schedules;
 mod smtp;
+mod watch;
 
 use axum::{Router, middleware, routing::any};
 use utoipa::{
@@ -25,7 +27,7 @@ use crate::http::Web;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks, messages, outgoing mail, scheduled reports."),
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
     modifiers(&Bearer)
 )]
 struct Description;
@@ -48,6 +50,15 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(accounts::load, accounts::change, accounts::remove))
         .routes(routes!(accounts::check))
         .routes(routes!(accounts::checks))
+        .routes(routes!(accounts::transcript))
+        .routes(routes!(ledger::quarantine))
+        .routes(routes!(ledger::retry_all))
+        .routes(routes!(ledger::retry))
+        .routes(routes!(ledger::deletions))
+        .routes(routes!(ledger::planned))
+        .routes(routes!(watch::overview))
+        .routes(routes!(watch::notices, watch::change_notices))
+        .routes(routes!(watch::test_notices))
         .routes(routes!(messages::list))
         .routes(routes!(messages::load))
         .routes(routes!(messages::raw))

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use app::context::CurrentActor;
 use axum::{
     Extension,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::StatusCode,
     response::{
         IntoResponse, Redirect, Response,
@@ -14,21 +14,37 @@ use axum::{
 };
 use domain::{check::CheckRun, ids::AccountId};
 use futures::stream;
+use serde::Deserialize;
 use service::CheckTicket;
 
-use super::{ACCOUNTS, Web, refused::refusal};
+use super::{
+    ACCOUNTS, Web,
+    refused::refusal,
+    session::{actor, take_form},
+};
 
-/// Runs a check, or joins the running one, and leads back to the inbox when it has ended: for browsers without script.
-pub(super) async fn check(
-    State(web): State<Web>,
-    Path(id): Path<i64>,
-    Extension(CurrentActor(actor)): Extension<CurrentActor>,
-) -> Response {
-    let Some(actor) = actor else { return StatusCode::UNAUTHORIZED.into_response() };
-    match web.service.checks().ask(&actor, AccountId(id)).await {
+/// Which button was pressed.
+#[derive(Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    transcript: String,
+}
+
+/// Runs a check, or joins the running one, and leads back to the inbox, or to the transcript that was asked for, when it has
+/// ended: for browsers without script.
+pub(super) async fn check(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let (parts, Asked { transcript }) = match take_form(request).await {
+        Ok(taken) => taken,
+        Err(response) => return response,
+    };
+    let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let wants_transcript = transcript == "true";
+    match web.service.checks().ask(&actor, AccountId(id), wants_transcript).await {
         Ok(ticket) => {
-            ticket.finished().await;
-            Redirect::to(&format!("{ACCOUNTS}/{id}/inbox")).into_response()
+            let run = ticket.finished().await;
+            let has_transcript = wants_transcript && run.has_transcript;
+            let next = if has_transcript { format!("checks/{}/transcript", run.id) } else { "inbox".to_owned() };
+            Redirect::to(&format!("{ACCOUNTS}/{id}/{next}")).into_response()
         }
         Err(error) => refusal(&error),
     }

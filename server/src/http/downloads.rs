@@ -18,7 +18,7 @@ use domain::{
 };
 use futures::{StreamExt as _, stream};
 use report::print::Printed;
-use service::Error;
+use service::{Error, RawMessage};
 use words::Locale;
 
 use super::{
@@ -149,10 +149,29 @@ pub(super) async fn raw(
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match web.service.messages().raw(&actor, Some(AccountId(account)), MessageId(message)).await {
-        Ok(raw) => download(&format!("message-{message}.eml"), "message/rfc822", raw),
+    let raw = web.service.messages().raw(&actor, Some(AccountId(account)), MessageId(message)).await;
+    let bytes = match raw {
+        Ok(raw) => stream_of(raw).await,
+        Err(error) => Err(error),
+    };
+    match bytes {
+        Ok((size, bytes)) => with_length(size, download(&format!("message-{message}.eml"), "message/rfc822", bytes)),
         Err(error) => refusal(&error),
     }
+}
+
+/// A message's size and its bytes, read as they are sent. The first part is read at once: what is not there can still be refused.
+pub(crate) async fn stream_of(mut raw: RawMessage) -> Result<(u64, Body), Error> {
+    let size = raw.size;
+    let first = raw.part().await?.ok_or(Error::NotFound)?;
+    let rest = stream::try_unfold(raw, async |mut raw| Ok(raw.part().await?.map(|part| (part, raw))));
+    Ok((size, Body::from_stream(stream::once(async { Ok::<_, Error>(first) }).chain(rest))))
+}
+
+/// Says how long the body is, so that one that breaks off is not taken for whole.
+pub(crate) fn with_length(size: u64, mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    response
 }
 
 /// An attachment, only ever as a download.
@@ -188,14 +207,14 @@ pub(super) async fn report_file(
 }
 
 /// Names go out both ways: RFC 6266 with the extended form of RFC 8187 for what is not ASCII.
-pub(crate) fn download(name: &str, content_type: &str, bytes: Vec<u8>) -> Response {
+pub(crate) fn download(name: &str, content_type: &str, bytes: impl Into<Body>) -> Response {
     let plain: String =
         name.chars().map(|it| if it.is_ascii_alphanumeric() || "._- ".contains(it) { it } else { '_' }).collect();
     let extended = domain::query::encode_value(name);
     let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
     let content_type =
         HeaderValue::from_str(content_type).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
-    let mut response = ([(header::CONTENT_DISPOSITION, disposition)], bytes).into_response();
+    let mut response = ([(header::CONTENT_DISPOSITION, disposition)], bytes.into()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     own_policy("default-src 'none'; frame-ancestors 'none'; sandbox", response)
 }

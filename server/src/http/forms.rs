@@ -1,6 +1,6 @@
 //! Forms that post natively: they save and lead on, or come back with all that was typed (but secrets) and what was wrong.
 
-use app::{context::preferences_of, posted::Posted, smtp::api::TestAnswer};
+use app::{context::preferences_of, notices::api::Tested, posted::Posted, smtp::api::TestAnswer};
 use axum::{
     extract::{Path, Request, State},
     http::{StatusCode, request::Parts},
@@ -11,7 +11,8 @@ use domain::{
     actor::Actor,
     connector::ConnectorForm,
     credential::{CredentialForm, SecretInput},
-    ids::{AccountId, ConnectorId, CredentialId, DeliveryId, ReportRunId, ScheduleId, SmtpId},
+    ids::{AccountId, ConnectorId, CredentialId, DeliveryId, RemoteId, ReportRunId, ScheduleId, SmtpId},
+    notices::NoticesForm,
     schedule::ScheduleForm,
     smtp::SmtpForm,
 };
@@ -29,6 +30,7 @@ const CREDENTIALS: &str = "/settings/credentials";
 const CONNECTORS: &str = "/settings/connectors";
 const SMTP: &str = app::smtp::PATH;
 const SCHEDULES: &str = app::schedules::PATH;
+const NOTICES: &str = app::notices::PATH;
 
 /// A record's id in a path, or `new`.
 enum Target<T> {
@@ -130,6 +132,50 @@ pub(super) async fn delete_older(State(web): State<Web>, Path(id): Path<i64>, re
         Ok(_) => Redirect::to(&format!("{ACCOUNTS}/{id}?flash=older-deleted")).into_response(),
         Err(error) => refusal(&error),
     }
+}
+
+pub(super) async fn retry_all(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    retry(&web, id, None, request).await
+}
+
+pub(super) async fn retry_one(
+    State(web): State<Web>,
+    Path((id, remote)): Path<(i64, i64)>,
+    request: Request,
+) -> Response {
+    retry(&web, id, Some(RemoteId(remote)), request).await
+}
+
+/// Has what could not be fetched fetched again, and leads back to the list of it.
+async fn retry(web: &Web, id: i64, remote: Option<RemoteId>, request: Request) -> Response {
+    let Some(actor) = actor(&request.into_parts().0) else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.ledger().retry(&actor, AccountId(id), remote).await {
+        Ok(_) => Redirect::to(&format!("{ACCOUNTS}/{id}/quarantine?flash=retried")).into_response(),
+        Err(error) => refusal(&error),
+    }
+}
+
+pub(super) async fn save_notices(State(web): State<Web>, request: Request) -> Response {
+    let (parts, actor, form) = match posted::<NoticesForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match web.service.watch().change_notices(&actor, &form).await {
+        Ok(()) => Redirect::to(&format!("{NOTICES}?flash=notices-saved")).into_response(),
+        Err(error) => come_back(&web, &parts, NOTICES, form, error).await,
+    }
+}
+
+/// Sends a test by every way that is saved, and shows what came of it.
+pub(super) async fn test_notices(State(web): State<Web>, request: Request) -> Response {
+    let parts = request.into_parts().0;
+    let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let tested = match web.service.watch().test_notices(&actor).await {
+        Ok(outcome) => Tested(outcome),
+        Err(error) => return refusal(&error),
+    };
+    let path = format!("{NOTICES}/test");
+    render_at(&web, &parts, &path, StatusCode::OK, move || leptos::prelude::provide_context(tested.clone())).await
 }
 
 /// A form together with where to go afterwards.

@@ -22,7 +22,10 @@ use service::Service;
 use tower_http::csrf::CsrfLayer;
 
 use self::bundle::Bundle;
-pub(crate) use self::{downloads::download, session::origin};
+pub(crate) use self::{
+    downloads::{download, stream_of, with_length},
+    session::origin,
+};
 use crate::{api, config::Config};
 
 /// What every handler may need.
@@ -68,6 +71,10 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .route("/settings/email/schedules/run/{id}", post(forms::run_schedule))
         .route("/settings/email/schedules/runs/{run}/{format}", get(downloads::report_file))
         .route("/settings/email/schedules/runs/{run}/deliveries/{delivery}/repeat", post(forms::repeat_delivery))
+        .route("/settings/email/notices", get(pages::page).post(forms::save_notices))
+        .route("/settings/email/notices/test", get(pages::page).post(forms::test_notices))
+        .route(&account("{id}/quarantine/retry"), post(forms::retry_all))
+        .route(&account("{id}/quarantine/{remote}/retry"), post(forms::retry_one))
         .route(&account("export.csv"), get(downloads::csv))
         .route(&account("print"), get(downloads::print))
         .route(&account("{id}/check"), post(checks::check))

@@ -100,7 +100,13 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/inbox/open", json!({"account": 1, "message": 1}), forbidden),
         ("/api/inbox/source", json!({"account": 1, "message": 1}), forbidden),
         ("/api/inbox/checks", json!({"account": 1}), missing),
-        ("/api/inbox/check", json!({"account": 1}), forbidden),
+        ("/api/inbox/check", json!({"account": 1, "transcript": false}), forbidden),
+        ("/api/inbox/transcript", json!({"account": 1, "run": 1}), forbidden),
+        ("/api/ledger/quarantine", json!({"account": 1, "page": 1}), missing),
+        ("/api/ledger/sample", json!({"account": 1, "remote": 1}), forbidden),
+        ("/api/ledger/deletions", json!({"account": 1, "planned": 1, "page": 1}), missing),
+        ("/api/checks/overview", json!({}), good),
+        ("/api/notices/load", json!({}), good),
         // What the sign-in page itself asks.
         ("/api/sign-in/attempt", json!({}), good),
     ]
@@ -133,6 +139,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
     let mut n_routes = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
         let path = path.replace("{id}", "1").replace("{nth}", "0").replace("{run}", "1").replace("{delivery}", "1");
+        let path = path.replace("{remote}", "1");
         for method in operations.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             n_routes += 1;
@@ -143,7 +150,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
                 assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
             }
             let answer = walked.call(method.clone(), &path, &[JSON, ("authorization", &bearer)], "{}".to_owned()).await;
-            let is_mail = path.contains("messages");
+            let is_mail = path.contains("messages") || path.ends_with("transcript");
             let expected: &[StatusCode] = match method {
                 Method::GET if is_mail => &[StatusCode::FORBIDDEN],
                 Method::GET => &[StatusCode::OK, StatusCode::NOT_FOUND],
@@ -154,7 +161,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
             assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
         }
     }
-    assert!(n_routes >= 35, "{n_routes} routes are described");
+    assert!(n_routes >= 43, "{n_routes} routes are described");
 }
 
 #[tokio::test]
@@ -184,11 +191,21 @@ async fn what_the_interface_does_not_have_is_a_problem_like_any_other() {
 async fn every_form_refuses_the_viewer_with_a_page() {
     let walked = Walked::open().await;
     let (cookie, _) = walked.viewer().await;
-    let accounts = ["save/new", "delete/1", "restore/1", "delete-older/1", "1/check"];
+    let accounts = [
+        "save/new",
+        "delete/1",
+        "restore/1",
+        "delete-older/1",
+        "1/check",
+        "1/quarantine/retry",
+        "1/quarantine/1/retry",
+    ];
     let accounts = accounts.map(|it| format!("/settings/email/imap-pop3/{it}"));
     let others = ["credentials/save/new", "credentials/delete/1", "connectors/save/new", "connectors/delete/1"];
     let others = others.map(|it| format!("/settings/{it}"));
     let outgoing = [
+        "notices",
+        "notices/test",
         "smtp/save/new",
         "smtp/delete/1",
         "schedules/save/new",
