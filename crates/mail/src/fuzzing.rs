@@ -15,7 +15,7 @@ use domain::{
     check::StageRecord,
 };
 use service::{
-    ports::{FetchedBatch, Listed, MailError, Mailbox, MessageReader as _, RemoteKey, StageLog, Visit},
+    ports::{Fetched, Listed, MailError, Mailbox, MessageReader as _, RemoteKey, StageLog, Visit, Wanted},
     secret::Secret,
 };
 use tokio::{
@@ -159,11 +159,27 @@ impl Session {
     }
 
     async fn fetch(&mut self, mailbox: &mut dyn Mailbox, work: Vec<Listed>) -> Result<(), MailError> {
-        let (sender, mut sink) = mpsc::channel::<FetchedBatch>(1);
+        let work = work.into_iter().map(|listed| Wanted { listed, staged: 0 }).collect();
+        let (sender, mut sink) = mpsc::channel::<Fetched>(1);
         let collect = async {
-            while let Some(batch) = sink.recv().await {
-                self.messages.extend(batch.messages);
-                self.failed.extend(batch.failed);
+            let mut staged = Vec::new();
+            while let Some(fetched) = sink.recv().await {
+                match fetched {
+                    Fetched::Batch(batch) => {
+                        self.messages.extend(batch.messages);
+                        self.failed.extend(batch.failed.into_iter().map(|it| (it.key, it.reason)));
+                    }
+                    Fetched::Part(part) => {
+                        assert!(part.offset == 0 || part.offset == staged.len() as u64, "a gap before {}", part.offset);
+                        if part.offset == 0 {
+                            staged.clear();
+                        }
+                        staged.extend(part.bytes);
+                        if part.is_last {
+                            self.messages.push((part.key, std::mem::take(&mut staged)));
+                        }
+                    }
+                }
             }
         };
         tokio::join!(collect, mailbox.fetch(work, sender)).1
@@ -184,6 +200,7 @@ fn visit(protocol: Protocol) -> Visit {
         connector: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
+        transcript: None,
     }
 }
 
