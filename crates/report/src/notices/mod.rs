@@ -5,6 +5,8 @@
 //! not told again, and the incident says so on the screen.
 
 mod board;
+#[cfg(test)]
+mod samples;
 mod tell;
 mod text;
 mod webhook;
@@ -180,5 +182,153 @@ impl Notifier for Watchman {
     async fn test(&self, notices: &Notices) -> String {
         let locale = Locale::parse(&notices.language).unwrap_or_default();
         self.0.send(&Notice::test(locale), notices, 1, self.0.pace.test_deadline).await.all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notices::samples::{NOW, Stage, incident, notices};
+
+    #[tokio::test]
+    async fn an_incident_is_told_once_by_every_way_and_so_is_its_end() {
+        let stage = Stage::new(&["ana@example.org", "bo@example.org"]);
+        stage.untold(incident(1));
+        stage.look().await;
+        let mails = stage.mails();
+        assert_eq!(mails.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["ana@example.org", "bo@example.org"]);
+        assert!(mails[0].1.contains("Subject: Posthorn: 287 accounts late or failing:"), "{}", mails[0].1);
+        assert_eq!(stage.posts().len(), 1);
+        assert_eq!(stage.detail(), "");
+
+        stage.look().await;
+        assert_eq!((stage.mails().len(), stage.posts().len()), (2, 1));
+
+        stage.untold(Incident { over_at: Some(NOW), ..incident(1) });
+        stage.look().await;
+        let mails = stage.mails();
+        let field = |mail: &str, name: &str| {
+            let line = mail.lines().find_map(|it| it.strip_prefix(name)).map(str::to_owned);
+            line.unwrap_or_else(|| panic!("{name}: {mail}"))
+        };
+        assert_eq!(field(&mails[2].1, "In-Reply-To: "), field(&mails[0].1, "Message-ID: "));
+        assert_ne!(field(&mails[2].1, "Message-ID: "), field(&mails[0].1, "Message-ID: "));
+        assert_ne!(field(&mails[0].1, "Message-ID: "), field(&mails[1].1, "Message-ID: "));
+        assert!(stage.posts()[1].contains("\"event\":\"incident.over\""), "{:?}", stage.posts());
+    }
+
+    #[tokio::test]
+    async fn without_notices_incidents_are_kept_up_to_date_and_nobody_is_told() {
+        let stage = Stage::new(&["ana@example.org"]);
+        stage.set(Notices { enabled: false, ..notices(&["ana@example.org"]) });
+        stage.untold(incident(1));
+        stage.look().await;
+        assert_eq!(stage.n_updates(), 1);
+        assert_eq!((stage.mails().len(), stage.posts().len()), (0, 0));
+        assert!(stage.opened_before().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_younger_than_the_patience_is_not_asked_for() {
+        let stage = Stage::new(&["ana@example.org"]);
+        stage.look().await;
+        assert_eq!(stage.opened_before(), Some(NOW.minus(Duration::from_mins(5))));
+    }
+
+    #[tokio::test]
+    async fn a_look_takes_no_more_than_are_told_at_once() {
+        let stage = Stage::new(&["ana@example.org"]);
+        for id in 1..=9 {
+            stage.untold(incident(id));
+        }
+        stage.look().await;
+        assert_eq!(stage.mails().len(), PACE.at_once);
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_fails_for_now_goes_again_under_the_same_name() {
+        let stage = Stage::new(&["ana@example.org", "bo@example.org"]);
+        stage.fail_mails(&[None, Some(service::ports::Fate::Unknown)]);
+        stage.untold(incident(1));
+        stage.look().await;
+        let to: Vec<_> = stage.mails().into_iter().map(|it| it.0).collect();
+        assert_eq!(to, ["ana@example.org", "bo@example.org", "bo@example.org"]);
+        assert_eq!(stage.mails()[1].1, stage.mails()[2].1);
+        assert_eq!(stage.detail(), "");
+    }
+
+    #[tokio::test]
+    async fn what_failed_in_the_end_stands_with_the_incident() {
+        use service::ports::Fate::{Later, Never};
+        let stage = Stage::new(&["ana@example.org", "bo@example.org"]);
+        stage.fail_mails(&[Some(Never), Some(Later), Some(Later), Some(Later)]);
+        stage.answer_posts(&[503, 503, 503]);
+        stage.untold(incident(1));
+        stage.look().await;
+        assert_eq!(stage.mails().len(), 4);
+        assert_eq!(stage.posts().len(), 3);
+        let expected = "ana@example.org: it broke; bo@example.org: it broke; hooks.example.org: answered 503";
+        assert_eq!(stage.detail(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_and_a_refusal_are_last_words() {
+        for (status, expected) in [
+            (302, "hooks.example.org: answered 302; redirects are not followed"),
+            (404, "hooks.example.org: answered 404"),
+        ] {
+            let stage = Stage::new(&["ana@example.org"]);
+            stage.answer_posts(&[status]);
+            stage.untold(incident(1));
+            stage.look().await;
+            assert_eq!((stage.posts().len(), stage.detail()), (1, expected.to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_does_not_outlast_the_deadline_nor_hide_who_was_reached() {
+        let stage = Stage::new(&["ana@example.org"]);
+        stage.hang_posts();
+        stage.untold(incident(1));
+        stage.look().await;
+        assert_eq!(stage.mails().len(), 1);
+        assert_eq!(stage.detail(), "hooks.example.org: no answer within 1 s");
+    }
+
+    #[tokio::test]
+    async fn without_a_way_to_send_mail_the_webhook_is_still_told() {
+        let stage = Stage::new(&["ana@example.org"]);
+        stage.without_smtp();
+        stage.untold(incident(1));
+        stage.look().await;
+        assert_eq!((stage.mails().len(), stage.posts().len()), (0, 1));
+        assert_eq!(stage.detail(), "ana@example.org: No SMTP configuration is enabled and the default.");
+    }
+
+    #[tokio::test]
+    async fn a_test_says_what_came_of_every_way() {
+        let stage = Stage::new(&[]);
+        stage.fail_mails(&[None, Some(service::ports::Fate::Later)]);
+        let settings = notices(&["ana@example.org", "bo@example.org"]);
+        let came = stage.watchman.test(&settings).await;
+        assert_eq!(came, "ana@example.org: sent; bo@example.org: it broke; hooks.example.org: answered 204");
+        assert!(stage.mails()[0].1.contains("Subject: Posthorn: test of the notices"));
+        assert!(stage.posts()[0].starts_with("{\"event\":\"test\""));
+        let came = stage.watchman.test(&Notices::default()).await;
+        assert_eq!(came, "No recipient and no webhook is set.");
+    }
+
+    #[tokio::test]
+    async fn it_looks_until_it_is_told_to_stop() {
+        let stage = Stage::new(&["ana@example.org"]);
+        stage.untold(incident(1));
+        let (stop, shutdown) = watch::channel(false);
+        let running = tokio::spawn(stage.watchman.clone().run(shutdown));
+        while stage.mails().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stop.send(true).unwrap();
+        running.await.unwrap();
+        assert!(stage.n_updates() >= 1);
     }
 }

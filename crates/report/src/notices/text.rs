@@ -146,3 +146,99 @@ pub(super) fn clean(text: &str, most: usize) -> String {
     }
     line.chars().take(most.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notices::samples::incident;
+
+    fn over_after(minutes: i64) -> Incident {
+        let it = incident(1);
+        Incident { over_at: Some(Timestamp(began(&it).0 + minutes * 60_000_000)), ..it }
+    }
+
+    #[test]
+    fn a_notice_says_what_since_when_how_many_and_what_to_do() {
+        let it = letter(&incident(1), Event::Opened, Locale::En);
+        assert_eq!(it.subject, "Posthorn: 287 accounts late or failing: mail.example.org does not answer in time");
+        let expected = [
+            "Cause: mail.example.org does not answer in time",
+            "Since: 2026-01-31 14:30 UTC",
+            "287 accounts are late or failing. 12 are late. 1 is stopped until somebody acts.",
+            "",
+            "For example: Billing (account 7)",
+            "Technical detail: the server says: \u{ab}go away\u{bb}",
+            "",
+            "What to do: Check address and port, and whether a firewall drops the connection. The next check comes by itself.",
+            "",
+            "This mail was sent by the notices of Posthorn.",
+        ];
+        assert_eq!(it.text, expected.join("\r\n"));
+    }
+
+    #[test]
+    fn an_end_says_how_long_it_lasted() {
+        let it = letter(&over_after(133), Event::Over, Locale::En);
+        assert_eq!(it.subject, "Posthorn: over: mail.example.org does not answer in time");
+        let expected = "It lasted 2 hours 13 minutes, from 2026-01-31 14:30 to 2026-01-31 16:43 UTC.";
+        assert!(it.text.contains(expected), "{}", it.text);
+    }
+
+    #[test]
+    fn every_cause_reads_in_every_language() {
+        for locale in Locale::ALL {
+            for kind in ErrorKind::ALL.into_iter().map(Some).chain([None]) {
+                let it = incident(1);
+                let it = Incident { cause: Cause { kind, ..it.cause }, ..it };
+                for event in [Event::Opened, Event::Over] {
+                    let Letter { subject, text } = letter(&it, event, locale);
+                    assert!(subject.starts_with("Posthorn: ") && subject.len() > 20, "{locale:?} {kind:?}: {subject}");
+                    assert!(!format!("{subject}{text}").contains(['{', '}']), "{locale:?} {kind:?}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_language_has_its_words() {
+        let subject = |locale| letter(&incident(1), Event::Opened, locale).subject;
+        assert_eq!(
+            subject(Locale::PtBr),
+            "Posthorn: 287 contas atrasadas ou com falha: mail.example.org não responde a tempo"
+        );
+        assert_eq!(
+            subject(Locale::Es),
+            "Posthorn: 287 cuentas atrasadas o con fallos: mail.example.org no responde a tiempo"
+        );
+        let over = |locale| letter(&over_after(26 * 60 + 5), Event::Over, locale).text;
+        assert!(over(Locale::PtBr).contains("Durou 1 dia 2 horas, de "), "{}", over(Locale::PtBr));
+        assert!(over(Locale::Es).contains("Duró 1 día 2 horas, de "), "{}", over(Locale::Es));
+    }
+
+    #[test]
+    fn a_duration_has_two_units_at_most() {
+        let words = Locale::En.words();
+        for (minutes, expected) in [
+            (0, "less than a minute"),
+            (1, "1 minute"),
+            (60, "1 hour"),
+            (61, "1 hour 1 minute"),
+            (24 * 60, "1 day"),
+            (3 * 24 * 60 + 59, "3 days"),
+            (3 * 24 * 60 + 4 * 60 + 9, "3 days 4 hours"),
+        ] {
+            assert_eq!(lasted(Duration::from_mins(minutes), words), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_server_said_begins_no_line_and_has_an_end() {
+        let it = incident(1);
+        let message = format!("a\r\nSubject: b\u{202e}{}", "x".repeat(2000));
+        let it = Incident { cause: Cause { message, example_name: "n\nm".to_owned(), ..it.cause }, ..it };
+        let text = letter(&it, Event::Opened, Locale::En).text;
+        assert!(text.contains("\r\nTechnical detail: a  Subject: b xxx"), "{text}");
+        assert!(text.contains("For example: n m (account 7)"), "{text}");
+        assert!(text.lines().all(|it| it.chars().count() <= 600), "{text}");
+    }
+}

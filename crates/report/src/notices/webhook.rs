@@ -79,3 +79,58 @@ fn bytes(value: &impl Serialize) -> Vec<u8> {
     // Texts and numbers with keys that are texts: this cannot fail.
     serde_json::to_vec(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        ids::{ConnectorId, CredentialId},
+        incident::Cause,
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::notices::samples::incident;
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn programs_read_every_field_at_every_event() {
+        let it = incident(3);
+        let expected = concat!(
+            r#"{"event":"incident.opened","id":3,"kind":"timeout","#,
+            r#""subject":{"type":"host","name":"mail.example.org"},"accounts":287,"late":12,"stopped":1,"#,
+            r#""since":"2026-01-31T14:30:05Z","opened_at":"2026-01-31T14:31:00Z","over_at":null,"#,
+            r#""example":{"id":7,"name":"Billing"},"message":"the server says: «go away»"}"#
+        );
+        assert_eq!(text(body(&it, Event::Opened)), expected);
+        let it = Incident { over_at: Some(Timestamp::from_seconds(1_769_873_400)), ..it };
+        let over = expected.replace("incident.opened", "incident.over");
+        let over = over.replace("\"over_at\":null", "\"over_at\":\"2026-01-31T15:30:00Z\"");
+        assert_eq!(text(body(&it, Event::of(&it))), over);
+    }
+
+    #[test]
+    fn what_nothing_failed_for_is_silent_and_a_subject_says_what_it_is() {
+        for (kind, subject, expected) in [
+            (None, Subject::Posthorn, r#""kind":"silent","subject":{"type":"posthorn","name":"Posthorn"}"#),
+            (
+                Some(ErrorKind::Expired),
+                Subject::Credential(CredentialId(1), "a \"b\"".to_owned()),
+                r#""kind":"expired","subject":{"type":"credential","name":"a \"b\""}"#,
+            ),
+            (
+                Some(ErrorKind::Connector),
+                Subject::Connector(ConnectorId(1), "c".to_owned()),
+                r#""kind":"connector","subject":{"type":"connector","name":"c"}"#,
+            ),
+        ] {
+            let it = incident(1);
+            let it = Incident { cause: Cause { kind, subject, ..it.cause }, ..it };
+            let json = text(body(&it, Event::Opened));
+            assert!(json.contains(expected), "{json}");
+        }
+        assert_eq!(text(test("hello")), r#"{"event":"test","message":"hello"}"#);
+    }
+}
