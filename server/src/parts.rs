@@ -7,10 +7,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use collect::{Collector, CollectorParts};
 use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader};
-use report::{Reports, ReportsParts, pdf::Fonts};
+use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
     Parts, Service, SignInAttempts,
-    ports::{Clock, MailSender, MailServer, Store},
+    ports::{Clock, HookSender, MailSender, MailServer, Store},
     secret::Secret,
     vault::Vault,
 };
@@ -38,6 +38,7 @@ pub(crate) struct System {
     pub(crate) service: Service,
     pub(crate) collector: Collector,
     pub(crate) reports: Reports,
+    pub(crate) watchman: Watchman,
     /// What the set-up page asks for while there is no user.
     pub(crate) set_up_code: String,
 }
@@ -55,6 +56,7 @@ impl System {
         };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
+        let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let mail: Arc<dyn MailServer> = if demo {
             let since = demo::since(&*store, clock.now()).await?;
             Arc::new(DemoMail::new(mail, Arc::clone(&clock), since))
@@ -78,6 +80,13 @@ impl System {
             fonts,
             settings: report::Settings::default(),
         });
+        let watchman = Watchman::new(WatchmanParts {
+            store: Arc::clone(&store),
+            vault: Arc::clone(&vault),
+            sender: Arc::clone(&sender),
+            hooks,
+            clock: Arc::clone(&clock),
+        });
         let set_up_code = fresh_code();
         let service = Service::new(Parts {
             store,
@@ -87,10 +96,11 @@ impl System {
             checker: Arc::new(collector.clone()),
             sender,
             reporter: Arc::new(reports.clone()),
+            notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
         });
-        Ok(Self { service, collector, reports, set_up_code })
+        Ok(Self { service, collector, reports, watchman, set_up_code })
     }
 }
 

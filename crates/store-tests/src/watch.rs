@@ -108,15 +108,15 @@ pub async fn what_ails_many_is_one_cause(store: Subject) {
     let (first, second) = (credential(&store, "first").await, credential(&store, "second").await);
     let proxy = connector(&store, "proxy").await;
     let [a, b, c] = members(&store, first, ["a", "b", "c"]).await;
-    let [d, e, f] = members(&store, second, ["d", "e", "f"]).await;
+    let [d, refused, silent] = members(&store, second, ["d", "e", "f"]).await;
     let mut through = draft("g", second);
     through.destination.route = domain::account::Route::Connector(proxy);
-    let g = store.add_account(&through, Some(at(0)), &[]).await.unwrap();
+    let proxied = store.add_account(&through, Some(at(0)), &[]).await.unwrap();
     for id in [a, b, d] {
         check(&store, id, |it| it.health.failure = Some(failure(ErrorKind::Refused, false))).await;
     }
-    check(&store, g, |it| it.health.failure = Some(failure(ErrorKind::Connector, false))).await;
-    check(&store, e, |it| it.health.failure = Some(failure(ErrorKind::Authentication, false))).await;
+    check(&store, proxied, |it| it.health.failure = Some(failure(ErrorKind::Connector, false))).await;
+    check(&store, refused, |it| it.health.failure = Some(failure(ErrorKind::Authentication, false))).await;
     assert_eq!(store.mark_late(at(660)).await.unwrap(), 7);
     let found = causes(store.ailing().await.unwrap());
     let summary: Vec<_> = found.iter().map(|it| (it.kind, it.subject.clone(), it.n_accounts, it.n_late)).collect();
@@ -126,7 +126,7 @@ pub async fn what_ails_many_is_one_cause(store: Subject) {
     assert!(summary.contains(&(Some(ErrorKind::Connector), connector, 1, 1)), "{summary:?}");
     let credential = CauseSubject::Credential(second, "second".to_owned());
     assert!(summary.contains(&(Some(ErrorKind::Authentication), credential, 1, 1)), "{summary:?}");
-    assert!(summary.contains(&(None, CauseSubject::Posthorn, 2, 2)), "{c} and {f} are silent: {summary:?}");
+    assert!(summary.contains(&(None, CauseSubject::Posthorn, 2, 2)), "{c} and {silent} are silent: {summary:?}");
     let tally = store.tally(at(700)).await.unwrap();
     assert_eq!((tally.n_automatic, tally.n_late, tally.n_failing, tally.n_stopped), (7, 7, 5, 0));
     assert_eq!(tally.n_due, 7, "{tally:?}");

@@ -42,7 +42,15 @@ const ACCOUNTS: &str = "/settings/email/imap-pop3";
 pub(crate) fn router(service: Service, config: Config) -> Router {
     // Rendering spawns on this runtime. A second call, in a test of the same process, changes nothing.
     _ = any_spawner::Executor::init_tokio();
+    let serves = config.collect.role.serves();
     let web = Web { service, config: Arc::new(config), bundle: Arc::new(Bundle::discover()) };
+    let health = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    if !serves {
+        return health.layer(middleware::from_fn_with_state(web.clone(), security::headers)).with_state(web);
+    }
     let account = |path: &str| format!("{ACCOUNTS}/{path}");
     let part = |path: &str| format!("{ACCOUNTS}/{{id}}/inbox/messages/{{message}}/{path}");
     Router::new()
@@ -86,9 +94,7 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .layer(middleware::from_fn_with_state(web.clone(), session::require))
         .nest("/api/v1", api::router(&web))
         .route("/api/openapi.json", get(|| async { Json(api::description()) }))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(health)
         .route("/pkg/{name}", get(bundle::file))
         .layer(CsrfLayer::new())
         .layer(middleware::from_fn_with_state(web.clone(), security::headers))

@@ -12,8 +12,7 @@ use crate::tools;
 /// A soak takes its measures as arguments, to be tried in little time; without them it runs at full length.
 type Soak = fn(&[String]) -> Result<()>;
 
-const SOAKS: [(&str, Soak); 4] =
-    [("late", late::run), ("kill", kill::run), ("chaos", chaos::run), ("fuzz", fuzz::run)];
+const SOAKS: [(&str, Soak); 4] = [("late", late::run), ("kill", kill::run), ("chaos", chaos::run), ("fuzz", fuzz::run)];
 
 /// The error of a run whose instance was killed, once the next one has ended it.
 const WENT_AWAY: &str = "the instance that ran this check went away";
