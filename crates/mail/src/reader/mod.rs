@@ -70,19 +70,56 @@ fn with_message<T>(raw: &[u8], work: impl FnOnce(&Message<'_>) -> Result<T, Read
     let parsed = catch_unwind(AssertUnwindSafe(|| {
         let parser = MessageParser::default();
         if raw.len() > WHOLE_MAX { parser.parse_headers(raw) } else { parser.parse(raw) }
+            .map(Nested)
             .ok_or(ReadError::Unreadable)
             .and_then(|message| {
-                let has_header = message.headers().iter().any(|it| !it.name().is_empty());
-                if message.parts.len() > PARTS_MAX {
+                let has_header = message.0.headers().iter().any(|it| !it.name().is_empty());
+                if message.has_more_parts_than(PARTS_MAX) {
                     Err(ReadError::TooComplex)
                 } else if has_header {
-                    work(&message)
+                    work(&message.0)
                 } else {
                     Err(ReadError::Unreadable)
                 }
             })
     }));
     parsed.unwrap_or(Err(ReadError::Unreadable))
+}
+
+/// A message that may hold messages within messages, thousands deep: dropped as it is, it would overflow the stack, which nothing
+/// can catch.
+struct Nested<'x>(Message<'x>);
+
+impl Nested<'_> {
+    /// Counts the parts of the messages within it too.
+    fn has_more_parts_than(&self, max: usize) -> bool {
+        let (mut n_parts, mut messages) = (0, vec![&self.0]);
+        while let Some(message) = messages.pop() {
+            n_parts += message.parts.len();
+            if n_parts > max {
+                return true;
+            }
+            messages.extend(message.parts.iter().filter_map(|it| match &it.body {
+                PartType::Message(inner) => Some(inner),
+                _ => None,
+            }));
+        }
+        false
+    }
+}
+
+impl Drop for Nested<'_> {
+    /// Takes the messages apart one by one, none of them within another any more.
+    fn drop(&mut self) {
+        let mut messages = vec![std::mem::take(&mut self.0)];
+        while let Some(mut message) = messages.pop() {
+            for part in &mut message.parts {
+                if let PartType::Message(inner) = &mut part.body {
+                    messages.push(std::mem::take(inner));
+                }
+            }
+        }
+    }
 }
 
 fn headers(message: &Message<'_>) -> Vec<(String, String)> {
