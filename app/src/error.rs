@@ -102,6 +102,7 @@ pub fn problem_wording(rule: &Rule, label: &str, words: &Words) -> String {
         Rule::NotAZone => words.not_a_zone(label),
         Rule::NotACron => words.not_a_cron(label),
         Rule::NotAPort => words.not_a_port(label),
+        Rule::NotAKey => words.not_a_key(label),
         Rule::NotAnOption => words.not_an_option(label),
         Rule::OutOfRange { min, max } => words.out_of_range(label, min, max),
         Rule::Gone => words.gone(label),

@@ -72,6 +72,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/:id/test") view=connectors::test::TestPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>

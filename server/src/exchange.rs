@@ -25,8 +25,18 @@ use crate::api::dto::{AccountOut, Body, ConnectorOut, CredentialOut};
 /// The only form of the document so far.
 const VERSION: u32 = 1;
 /// What a record of this installation has and a document does not.
-const LOCAL: [&str; 7] =
-    ["id", "version", "used_by", "secret_set_at", "credential_id", "network_connector_id", "use_network_connector"];
+const LOCAL: [&str; 10] = [
+    "id",
+    "version",
+    "used_by",
+    "secret_set_at",
+    "credential_id",
+    "network_connector_id",
+    "use_network_connector",
+    "last_ok_at",
+    "last_error_at",
+    "last_error",
+];
 
 /// The document; records have the fields of the REST interface, with names in the place of ids.
 #[derive(Deserialize, Serialize)]
@@ -123,18 +133,26 @@ pub(crate) async fn import(service: &Service, actor: &Actor, document: Document)
     for fields in &document.connectors {
         let mut form = connector_form(fields, &here.credentials);
         let old = here.connectors.id(&form.name);
+        let mut same = None;
         if let Some(id) = old {
             let before =
                 service.connectors().load(actor, domain::ids::ConnectorId(id)).await.map_err(crate::cli::explain)?;
             form.version = before.version.to_string();
             if ConnectorDraft::try_from(&form).as_ref() == Ok(&before.draft) {
-                continue;
+                same = Some(before.id);
             }
             "yes".clone_into(&mut form.grant_credential);
         }
-        let saved = service.connectors().save(actor, old.map(domain::ids::ConnectorId), &form).await;
-        let id = saved.map_err(|it| in_record("connector", &form.name, it))?;
-        imported.count(old);
+        let id = if let Some(id) = same {
+            id
+        } else {
+            let saved = service.connectors().save(actor, old.map(domain::ids::ConnectorId), &form).await;
+            saved.map_err(|it| in_record("connector", &form.name, it))?
+        };
+        let is_pinned = pin(service, actor, id, &Body::of(fields).text("host_key")).await;
+        if is_pinned.map_err(|it| in_record("connector", &form.name, it))? || same.is_none() {
+            imported.count(old);
+        }
         here.connectors.add(&form.name, id.0);
     }
     for fields in &document.accounts {
@@ -214,6 +232,21 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
 fn missing(fields: &Map<String, Value>, field: &str, names: &Names) -> Option<Problem> {
     let name = Body::of(fields).text(field);
     (!name.is_empty() && names.id(&name).is_none()).then(|| Problem::new(field, Rule::Gone))
+}
+
+/// Approves the key of an SSH server that was approved where the document comes from; answers with whether that is new.
+async fn pin(
+    service: &Service,
+    actor: &Actor,
+    id: domain::ids::ConnectorId,
+    host_key: &str,
+) -> Result<bool, service::Error> {
+    let connector = service.connectors().load(actor, id).await?;
+    if host_key.is_empty() || connector.host_key.is_some_and(|it| it.as_str() == host_key) {
+        return Ok(false);
+    }
+    service.connectors().approve_host_key(actor, id, connector.version, host_key).await?;
+    Ok(true)
 }
 
 fn connector_form(fields: &Map<String, Value>, credentials: &Names) -> ConnectorForm {

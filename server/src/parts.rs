@@ -10,7 +10,7 @@ use mail::{Mail, MailSettings, Reader};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
     Parts, Service, SignInAttempts,
-    ports::{Clock, HookSender, MailSender, MailServer, Store},
+    ports::{Clock, ConnectorProbe, HookSender, MailSender, MailServer, Store},
     secret::Secret,
     vault::Vault,
 };
@@ -57,6 +57,7 @@ impl System {
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
+        let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
         let mail: Arc<dyn MailServer> = if demo {
             let since = demo::since(&*store, clock.now()).await?;
             Arc::new(DemoMail::new(mail, Arc::clone(&clock), since))
@@ -95,6 +96,7 @@ impl System {
             reader: Arc::new(Reader),
             checker: Arc::new(collector.clone()),
             sender,
+            prober,
             reporter: Arc::new(reports.clone()),
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),

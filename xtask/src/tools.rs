@@ -102,6 +102,7 @@ pub(crate) fn for_tests() -> Result<()> {
     const MORE: &[Package] = &[
         ("chromium", "/usr/bin/chromium"),
         ("microsocks", "/usr/bin/microsocks"),
+        ("openssh-server", "/usr/sbin/sshd"),
         ("tinyproxy", "/usr/bin/tinyproxy"),
         ("poppler-utils", "/usr/bin/pdftotext"),
         ("python3-venv", "ensurepip"),

@@ -23,6 +23,8 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::ConnectorAdded => words.connector_added,
         AuditAction::ConnectorChanged => words.connector_changed,
         AuditAction::ConnectorRemoved => words.connector_removed,
+        AuditAction::ConnectorTested => words.connector_tested,
+        AuditAction::HostKeyApproved => words.host_key_approved,
         AuditAction::CheckAsked => words.check_asked,
         AuditAction::MessageOpened => words.message_opened,
         AuditAction::ReportExported => words.report_exported,

@@ -2,9 +2,11 @@
 
 use domain::{
     account::{Choice, UsedBy},
-    connector::{Connector, ConnectorForm},
+    connector::{Connector, ConnectorForm, ConnectorTest, TestForm},
     ids::ConnectorId,
     page::{Page, PageRequest},
+    problem::Problem,
+    time::Timestamp,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,13 +20,32 @@ pub struct Details {
     pub used_by: UsedBy,
     pub credentials: Vec<Choice>,
     pub posted: Option<Posted<ConnectorForm>>,
+    pub now: Timestamp,
+}
+
+/// One page of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    pub page: Page<Connector>,
+    pub now: Timestamp,
+}
+
+/// What the test page shows; the route that takes its form fills in how it went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestAnswer {
+    pub connector: Option<Connector>,
+    pub form: TestForm,
+    pub result: Option<ConnectorTest>,
+    pub problems: Vec<Problem>,
 }
 
 #[server(endpoint = "connectors/list", input = Json, output = Json)]
-pub async fn list_connectors(search: String, page: PageRequest) -> Result<Page<Connector>, UserError> {
+pub async fn list_connectors(search: String, page: PageRequest) -> Result<ReportAnswer, UserError> {
     use crate::context::{actor, service};
 
-    Ok(service()?.connectors().list(&actor()?, &search, page).await?)
+    let service = service()?;
+    let page = service.connectors().list(&actor()?, &search, page).await?;
+    Ok(ReportAnswer { page, now: service.now() })
 }
 
 /// A stored connector, or with no id an empty form.
@@ -40,5 +61,21 @@ pub async fn load_connector(id: Option<ConnectorId>) -> Result<Details, UserErro
     };
     let connector = service.connectors().load(&actor, id).await?;
     let used_by = service.connectors().used_by(&actor, id).await?;
-    Ok(Details { connector: Some(connector), used_by, credentials, posted })
+    Ok(Details { connector: Some(connector), used_by, credentials, posted, now: service.now() })
+}
+
+#[server(endpoint = "connectors/test-page", input = Json, output = Json)]
+pub async fn load_test(id: ConnectorId) -> Result<TestAnswer, UserError> {
+    use crate::context::{actor, service};
+
+    let connector = service()?.connectors().load(&actor()?, id).await?;
+    Ok(TestAnswer { connector: Some(connector), ..use_context::<TestAnswer>().unwrap_or_default() })
+}
+
+/// Goes by the connector once and tells how each stage went.
+#[server(endpoint = "connectors/test", input = Json, output = Json)]
+pub async fn test_connector(id: ConnectorId, form: TestForm) -> Result<ConnectorTest, UserError> {
+    use crate::context::{actor, service};
+
+    Ok(service()?.connectors().test(&actor()?, id, &form).await?)
 }

@@ -1,10 +1,11 @@
 //! The form of a network connector. It posts to a plain route, with and without WebAssembly; with it, the rules run here first.
 
 use domain::{
-    connector::{ConnectorDraft, ConnectorForm, ConnectorKind},
+    connector::{Connector, ConnectorDraft, ConnectorForm, ConnectorKind},
     ids::ConnectorId,
     problem::Problem,
     query,
+    time::Timestamp,
 };
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -14,6 +15,8 @@ use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement};
 use super::{
     PATH,
     api::{Details, load_connector},
+    contact::ContactLine,
+    may_act,
 };
 use crate::{
     context,
@@ -88,7 +91,7 @@ fn typed(form: &HtmlFormElement) -> ConnectorForm {
 fn Fields(id: Option<ConnectorId>, details: Details, back: Option<String>) -> impl IntoView {
     let all = context::words();
     let words = &all.connectors;
-    let Details { connector, used_by, credentials, posted } = details;
+    let Details { connector, used_by, credentials, posted, now } = details;
     let stored = connector.as_ref().map(ConnectorForm::of).unwrap_or_default();
     let Posted { form, problems, is_conflict, error } =
         posted.unwrap_or_else(|| Posted { form: stored.clone(), ..Posted::default() });
@@ -133,6 +136,7 @@ fn Fields(id: Option<ConnectorId>, details: Details, back: Option<String>) -> im
     let is_granted = form.grant_credential == "yes";
     let grant = (n_uses > 0).then(|| view! { <Grant n_uses is_granted/> });
     let cancel = back.clone().unwrap_or_else(|| PATH.to_owned());
+    let status = connector.clone().map(|it| view! { <Status connector=it now/> });
     let removal = connector.map(|it| view! { <Removal id=it.id version=it.version n_uses=it.n_uses used_by/> });
     view! {
         {error.map(|error| view! { <Failure error/> })}
@@ -154,7 +158,28 @@ fn Fields(id: Option<ConnectorId>, details: Details, back: Option<String>) -> im
                 <a class="button" href=cancel>{words.cancel}</a>
             </div>
         </form>
+        {status}
         {removal}
+    }
+}
+
+/// How it did lately, the key of an SSH server, and the way to the test.
+#[component]
+fn Status(connector: Connector, now: Timestamp) -> impl IntoView {
+    let words = &context::words().connectors;
+    let Connector { id, draft, host_key, contact, .. } = connector;
+    let key = (draft.kind == ConnectorKind::Ssh).then(|| {
+        let text = host_key.map_or_else(|| words.host_key_none.to_owned(), |it| words.host_key_approved(it.as_str()));
+        view! { <h3>{words.host_key}</h3><p class="hash">{text}</p> }
+    });
+    let test = may_act().then(|| view! { <a class="button" href=format!("{PATH}/{id}/test")>{words.test}</a> });
+    view! {
+        <section class="card used-by">
+            <h2>{words.status}</h2>
+            <div><ContactLine contact now/></div>
+            {key}
+            <div class="buttons">{test}</div>
+        </section>
     }
 }
 
@@ -206,7 +231,7 @@ fn Removal(id: ConnectorId, version: i64, n_uses: u64, used_by: domain::account:
 mod tests {
     use domain::{
         account::{Address, User},
-        connector::Connector,
+        connector::Contact,
         ids::AccountId,
     };
 
@@ -221,7 +246,8 @@ mod tests {
             port: 1080,
             credential_id: None,
         };
-        let connector = Connector { id: ConnectorId(4), version: 2, draft, n_uses: 1 };
+        let contact = Contact::default();
+        let connector = Connector { id: ConnectorId(4), version: 2, draft, host_key: None, contact, n_uses: 1 };
         let used_by = vec![(User::Account(AccountId(9)), "Invoices".to_owned())];
         let details = Details { connector: Some(connector), used_by, ..Details::default() };
         let html = Owner::new().with(|| view! { <Fields id=Some(ConnectorId(4)) details back=None/> }.to_html());

@@ -4,11 +4,17 @@ use domain::{
     connector::Connector,
     page::{Page as PageOf, PageRequest},
     query,
+    time::Timestamp,
 };
 use leptos::prelude::*;
 use leptos_router::{components::Form, hooks::use_query_map};
 
-use super::{PATH, api::list_connectors};
+use super::{
+    PATH,
+    api::{ReportAnswer, list_connectors},
+    contact::ContactLine,
+    may_act,
+};
 use crate::{
     context,
     ui::{
@@ -46,7 +52,7 @@ pub fn ReportPage() -> impl IntoView {
                     let search = search.get();
                     Suspend::new(async move {
                         match answer.await {
-                            Ok(page) => view! { <Rows search page/> }.into_any(),
+                            Ok(ReportAnswer { page, now }) => view! { <Rows search page now/> }.into_any(),
                             Err(error) => view! { <Failure error/> }.into_any(),
                         }
                     })
@@ -58,7 +64,7 @@ pub fn ReportPage() -> impl IntoView {
 
 /// One page of connectors.
 #[component]
-fn Rows(search: String, page: PageOf<Connector>) -> impl IntoView {
+fn Rows(search: String, page: PageOf<Connector>, now: Timestamp) -> impl IntoView {
     let words = &context::words().connectors;
     if page.items.is_empty() && search.is_empty() {
         return view! {
@@ -79,13 +85,14 @@ fn Rows(search: String, page: PageOf<Connector>) -> impl IntoView {
         let pairs = [("name", search.clone()), ("page", number.to_string())];
         format!("{PATH}?{}", query::encode(&pairs))
     };
-    let heads = [words.id, words.name, words.kind, words.address, words.port, words.used_by, words.actions];
+    let heads =
+        [words.id, words.name, words.kind, words.address, words.port, words.last_contact, words.used_by, words.actions];
     view! {
         <div class="table-region" role="region" aria-label=words.title tabindex="0">
             <table>
                 <caption class="visually-hidden">{words.title}</caption>
                 <thead><tr>{heads.map(|it| view! { <th scope="col">{it}</th> }).into_iter().collect_view()}</tr></thead>
-                <tbody>{page.items.into_iter().map(|it| view! { <Row connector=it/> }).collect_view()}</tbody>
+                <tbody>{page.items.into_iter().map(|it| view! { <Row connector=it now/> }).collect_view()}</tbody>
             </table>
         </div>
         <Pager place link/>
@@ -94,11 +101,14 @@ fn Rows(search: String, page: PageOf<Connector>) -> impl IntoView {
 }
 
 #[component]
-fn Row(connector: Connector) -> impl IntoView {
+fn Row(connector: Connector, now: Timestamp) -> impl IntoView {
     let words = &context::words().connectors;
-    let Connector { id, draft, n_uses, .. } = connector;
+    let Connector { id, draft, n_uses, contact, .. } = connector;
     let name_id = format!("connector-{id}");
     let uses = if n_uses == 0 { words.unused.to_owned() } else { words.uses(n_uses) };
+    let test = may_act().then(|| {
+        view! { <a class="button compact" href=format!("{PATH}/{id}/test") aria-describedby=name_id.clone()><Icon name="check"/>{words.test}</a> }
+    });
     view! {
         <tr>
             <td>{id.to_string()}</td>
@@ -106,8 +116,12 @@ fn Row(connector: Connector) -> impl IntoView {
             <td>{draft.kind.label()}</td>
             <td class="mono">{draft.address.to_string()}</td>
             <td>{draft.port.to_string()}</td>
+            <td><ContactLine contact now/></td>
             <td>{uses}</td>
-            <td><a href=format!("{PATH}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.edit}</a></td>
+            <td class="row-actions">
+                <a class="button compact" href=format!("{PATH}/{id}") aria-describedby=name_id.clone()><Icon name="pencil"/>{words.edit}</a>
+                {test}
+            </td>
         </tr>
     }
 }

@@ -9,7 +9,7 @@ use domain::{
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wasm_bindgen::JsCast as _;
-use web_sys::{HtmlFormElement, HtmlInputElement};
+use web_sys::{HtmlFormElement, HtmlInputElement, HtmlTextAreaElement};
 
 use super::{
     PATH,
@@ -60,6 +60,7 @@ fn label(field: &str) -> &'static str {
     match field {
         "username" => words.username,
         "secret" => words.password,
+        "private_key" => words.private_key,
         _ => words.name,
     }
 }
@@ -74,10 +75,13 @@ fn typed(form: &HtmlFormElement) -> CredentialForm {
             .and_then(|it| it.dyn_into::<HtmlInputElement>().ok());
         input.map(|it| it.value()).unwrap_or_default()
     };
+    let area = form.query_selector("[name=private_key]").ok().flatten();
+    let area = area.and_then(|it| it.dyn_into::<HtmlTextAreaElement>().ok());
     CredentialForm {
         name: value("name"),
         username: value("username"),
         secret: SecretInput(value("secret")),
+        private_key: SecretInput(area.map(|it| it.value()).unwrap_or_default()),
         version: value("version"),
     }
 }
@@ -113,7 +117,7 @@ fn Fields(id: Option<CredentialId>, details: Details, back: Option<String>) -> i
         label: label(name),
         hint: hint.to_owned(),
         error: live_error(problems, name, label(name)),
-        required: name != "secret" || id.is_none(),
+        required: !matches!(name, "secret" | "private_key") || (name == "secret" && id.is_none()),
     };
     let conflict = is_conflict.then(|| {
         view! {
@@ -137,7 +141,8 @@ fn Fields(id: Option<CredentialId>, details: Details, back: Option<String>) -> i
             <input type="hidden" name="return" value=back.unwrap_or_default()/>
             <TextField face=face("name", words.name_hint) value=form.name/>
             <TextField face=face("username", words.username_hint) value=form.username/>
-            <Secret face=face("secret", if id.is_some() { words.replace_hint } else { words.password_hint }) set/>
+            <Secret face=face("secret", if id.is_some() { words.replace_hint } else { words.password_hint })
+                key=face("private_key", words.private_key_hint) set/>
             <div class="buttons">
                 <button class="button primary" type="submit">{words.save}</button>
                 <a class="button" href=cancel>{words.cancel}</a>
@@ -149,10 +154,17 @@ fn Fields(id: Option<CredentialId>, details: Details, back: Option<String>) -> i
 
 /// The write-only secret. A stored one is replaced only by choice: the field opens with the disclosure.
 #[component]
-fn Secret(face: Face, set: Option<String>) -> impl IntoView {
+fn Secret(face: Face, key: Face, set: Option<String>) -> impl IntoView {
     let words = &context::words().credentials;
-    let has_error = face.error.get_untracked().is_some();
-    let field = view! { <TextField face value="" kind="password" autocomplete="new-password"/> };
+    let has_key_error = key.error.get_untracked().is_some();
+    let has_error = face.error.get_untracked().is_some() || has_key_error;
+    let field = view! {
+        <TextField face value="" kind="password" autocomplete="new-password"/>
+        <details class="replace" open=has_key_error>
+            <summary>{words.key_summary}</summary>
+            <KeyField face=key/>
+        </details>
+    };
     match set {
         None => field.into_any(),
         Some(set) => view! {
@@ -160,6 +172,20 @@ fn Secret(face: Face, set: Option<String>) -> impl IntoView {
             <details class="replace" open=has_error><summary>{words.replace}</summary>{field}</details>
         }
         .into_any(),
+    }
+}
+
+/// A private key has several lines, which a password field would swallow.
+#[component]
+fn KeyField(face: Face) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for=face.name>{face.label}</label>
+            {face.hint()}
+            {face.error()}
+            <textarea id=face.name name=face.name rows="6" class="mono" autocomplete="off" autocapitalize="off" spellcheck="false"
+                aria-invalid=face.invalid() aria-describedby=face.described_by()></textarea>
+        </div>
     }
 }
 

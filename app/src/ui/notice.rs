@@ -28,6 +28,7 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "notices-saved" => words.notices.saved,
         "connector-saved" => words.connectors.saved,
         "connector-deleted" => words.connectors.deleted,
+        "host-key-approved" => words.connectors.approved,
         _ => return None,
     })
 }

@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use service::{
     open_visit,
     ports::{Finished, Lease, MailError, Mailbox, MailboxState, StoreError, Transcript},
+    record_contact,
 };
 use tokio::time::timeout;
 
@@ -159,7 +160,12 @@ impl Check<'_> {
     async fn open(&self) -> Result<Box<dyn Mailbox>, Stop> {
         let mut visit = open_visit(&*self.parts.store, &self.parts.vault, self.account).await?;
         visit.transcript = self.transcript.clone().map(|it| it as Arc<dyn Transcript>);
-        Ok(self.parts.mail.open(&visit, Arc::new(self.log.clone())).await?)
+        let opened = self.parts.mail.open(&visit, Arc::new(self.log.clone())).await;
+        if let Some(connector) = &visit.connector {
+            let now = self.parts.clock.now();
+            record_contact(&*self.parts.store, connector.id, now, opened.as_ref().err()).await;
+        }
+        Ok(opened?)
     }
 
     /// Keeps the connection if that is wanted and the server can; else says good-bye.

@@ -25,6 +25,8 @@ pub enum AuditAction {
     ConnectorAdded,
     ConnectorChanged,
     ConnectorRemoved,
+    ConnectorTested,
+    HostKeyApproved,
     CheckAsked,
     MessageOpened,
     ReportExported,
@@ -45,7 +47,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -63,6 +65,8 @@ impl AuditAction {
         Self::ConnectorAdded,
         Self::ConnectorChanged,
         Self::ConnectorRemoved,
+        Self::ConnectorTested,
+        Self::HostKeyApproved,
         Self::CheckAsked,
         Self::MessageOpened,
         Self::ReportExported,
@@ -101,6 +105,8 @@ impl AuditAction {
             Self::ConnectorAdded => "connector_added",
             Self::ConnectorChanged => "connector_changed",
             Self::ConnectorRemoved => "connector_removed",
+            Self::ConnectorTested => "connector_tested",
+            Self::HostKeyApproved => "host_key_approved",
             Self::CheckAsked => "check_asked",
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",

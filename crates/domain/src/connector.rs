@@ -1,11 +1,15 @@
 //! A network connector: a named way to reach a network.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     account::Address,
+    check::{CheckError, StageRecord},
     ids::{ConnectorId, CredentialId},
     problem::{Problem, Problems, Rule, line, port},
+    time::Timestamp,
 };
 
 /// What the connector speaks.
@@ -16,15 +20,18 @@ pub enum ConnectorKind {
     Socks5,
     /// RFC 9110 section 9.3.6.
     HttpConnect,
+    /// A jump host: direct-tcpip channels (RFC 4254 section 7.2) of one session.
+    Ssh,
 }
 
 impl ConnectorKind {
-    pub const ALL: [Self; 2] = [Self::Socks5, Self::HttpConnect];
+    pub const ALL: [Self; 3] = [Self::Socks5, Self::HttpConnect, Self::Ssh];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Socks5 => "socks5",
             Self::HttpConnect => "http_connect",
+            Self::Ssh => "ssh",
         }
     }
 
@@ -36,6 +43,7 @@ impl ConnectorKind {
         match self {
             Self::Socks5 => "SOCKS5",
             Self::HttpConnect => "HTTP CONNECT",
+            Self::Ssh => "SSH",
         }
     }
 
@@ -43,7 +51,35 @@ impl ConnectorKind {
         match self {
             Self::Socks5 => 1080,
             Self::HttpConnect => 3128,
+            Self::Ssh => 22,
         }
+    }
+}
+
+/// The fingerprint of an SSH server's public key, as OpenSSH writes it: `SHA256:` and 43 characters of Base64.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HostKey(String);
+
+impl HostKey {
+    pub fn parse(text: &str) -> Result<Self, Rule> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Rule::Missing);
+        }
+        let is_base64 = |it: u8| it.is_ascii_alphanumeric() || it == b'+' || it == b'/';
+        let digest = text.strip_prefix("SHA256:").unwrap_or_default();
+        if digest.len() == 43 && digest.bytes().all(is_base64) { Ok(Self(text.to_owned())) } else { Err(Rule::NotAKey) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -65,12 +101,82 @@ impl ConnectorDraft {
     }
 }
 
+/// How the connector did lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    pub last_ok_at: Option<Timestamp>,
+    pub last_error_at: Option<Timestamp>,
+    /// For administrators, like an error of a check.
+    pub last_error: Option<String>,
+}
+
+impl Contact {
+    /// The last failure, unless it went well since.
+    pub fn failure(&self) -> Option<(Timestamp, &str)> {
+        let at = self.last_error_at?;
+        let is_over = self.last_ok_at.is_some_and(|it| it >= at);
+        (!is_over).then(|| (at, self.last_error.as_deref().unwrap_or_default()))
+    }
+}
+
+/// Where a test goes once it has passed the connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestTarget {
+    pub address: Address,
+    pub port: u16,
+    /// The server says nothing before TLS has begun.
+    pub waits_for_tls: bool,
+}
+
+/// The form of a test, every field as text; both empty: the first account's server, else no further than the connector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TestForm {
+    pub address: String,
+    pub port: String,
+}
+
+impl TestForm {
+    /// `None`: nothing was entered.
+    pub fn target(&self) -> Result<Option<TestTarget>, Vec<Problem>> {
+        if self.address.trim().is_empty() && self.port.trim().is_empty() {
+            return Ok(None);
+        }
+        let mut problems = Problems::default();
+        let address = problems.keep("address", Address::parse(&self.address));
+        let port =
+            problems.keep("port", if self.port.trim().is_empty() { Err(Rule::Missing) } else { port(&self.port) });
+        match (address, port) {
+            (Some(address), Some(port)) => {
+                Ok(Some(TestTarget { address, port, waits_for_tls: matches!(port, 465 | 993 | 995) }))
+            }
+            _ => Err(problems.into_vec()),
+        }
+    }
+}
+
+/// How the test of a connector went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorTest {
+    /// `host:port` behind the connector; `None`: the connector alone.
+    pub target: Option<String>,
+    pub stages: Vec<StageRecord>,
+    pub error: Option<CheckError>,
+    /// SSH: what the server showed, approved or not.
+    pub host_key: Option<HostKey>,
+    /// The server showed another key than the approved one, or there is none yet: a person has to look at it.
+    pub needs_approval: bool,
+}
+
 /// A connector as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connector {
     pub id: ConnectorId,
     pub version: i64,
     pub draft: ConnectorDraft,
+    /// SSH: the server's key, once somebody has approved it.
+    pub host_key: Option<HostKey>,
+    pub contact: Contact,
     /// How many accounts use it.
     pub n_uses: u64,
 }
@@ -121,6 +227,11 @@ impl TryFrom<&ConnectorForm> for ConnectorDraft {
         let port = problems.keep("port", typed_port.map(port).transpose());
         let credential = Some(form.credential_id.as_str()).filter(|it| !it.is_empty());
         let credential_id = credential.map(|it| it.parse().map_err(|_| Rule::NotAnOption)).transpose();
+        let credential_id = match credential_id {
+            // An SSH server always asks who comes.
+            Ok(None) if kind == Some(ConnectorKind::Ssh) => Err(Rule::Missing),
+            other => other,
+        };
         let credential_id = problems.keep("credential_id", credential_id);
         let all = (|| {
             let kind = kind?;
@@ -144,5 +255,46 @@ mod tests {
             ..ConnectorForm::default()
         };
         assert_eq!(ConnectorDraft::try_from(&form).map(|it| it.port), Ok(1080));
+    }
+
+    #[test]
+    fn an_ssh_server_is_not_entered_without_a_credential() {
+        let mut form = ConnectorForm {
+            name: "Jump".to_owned(),
+            kind: "ssh".to_owned(),
+            address: "jump.example.org".to_owned(),
+            ..ConnectorForm::default()
+        };
+        assert_eq!(ConnectorDraft::try_from(&form), Err(vec![Problem::new("credential_id", Rule::Missing)]));
+        "7".clone_into(&mut form.credential_id);
+        assert_eq!(ConnectorDraft::try_from(&form).map(|it| it.port), Ok(22));
+    }
+
+    #[test]
+    fn a_host_key_is_a_fingerprint_and_nothing_else() {
+        let good = format!("SHA256:{}", "a".repeat(43));
+        assert_eq!(HostKey::parse(&format!(" {good}\n")).map(|it| it.to_string()), Ok(good.clone()));
+        for bad in ["MD5:00:11", "SHA256:", "SHA256:abc", &good[1..], &format!("{good}="), &good.replace('a', "<")] {
+            assert_eq!(HostKey::parse(bad), Err(Rule::NotAKey), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_until_it_went_well() {
+        let at = Timestamp::from_seconds;
+        let mut contact =
+            Contact { last_ok_at: Some(at(1)), last_error_at: Some(at(2)), last_error: Some("no answer".to_owned()) };
+        assert_eq!(contact.failure(), Some((at(2), "no answer")));
+        contact.last_ok_at = Some(at(3));
+        assert_eq!(contact.failure(), None);
+    }
+
+    #[test]
+    fn a_test_goes_nowhere_or_to_a_whole_target() {
+        let form = |address: &str, port: &str| TestForm { address: address.to_owned(), port: port.to_owned() };
+        assert_eq!(form(" ", "").target(), Ok(None));
+        assert_eq!(form("mail.example.org", "").target(), Err(vec![Problem::new("port", Rule::Missing)]));
+        assert_eq!(form("", "993").target(), Err(vec![Problem::new("address", Rule::Missing)]));
+        assert!(form("mail.example.org", "993").target().is_ok_and(|it| it.is_some_and(|it| it.waits_for_tls)));
     }
 }

@@ -42,7 +42,30 @@ pub struct CredentialForm {
     pub username: String,
     /// Empty on a change: the stored secret stays.
     pub secret: SecretInput,
+    /// In the place of the secret: an SSH key, which has several lines.
+    pub private_key: SecretInput,
     pub version: String,
+}
+
+/// How a private key begins and ends (the file format of OpenSSH, `PROTOCOL.key`).
+const KEY_BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
+const KEY_END: &str = "-----END OPENSSH PRIVATE KEY-----";
+
+/// Whether a secret is a private key rather than a password: by how it begins.
+pub fn is_private_key(secret: &str) -> bool {
+    secret.trim_start().starts_with(KEY_BEGIN)
+}
+
+/// The key with the line breaks that belong into it. What is in it, only the SSH client can tell.
+fn private_key(text: &str) -> Result<SecretInput, Rule> {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let is_base64 = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'/' | b'=');
+    match lines[..] {
+        [KEY_BEGIN, ref body @ .., KEY_END] if !body.is_empty() && body.iter().all(|it| it.bytes().all(is_base64)) => {
+            Ok(SecretInput(lines.join("\n") + "\n"))
+        }
+        _ => Err(Rule::NotAKey),
+    }
 }
 
 /// A credential that keeps the rules.
@@ -57,9 +80,15 @@ impl CredentialForm {
         Self {
             name: credential.name.clone(),
             username: credential.username.clone(),
-            secret: SecretInput::default(),
             version: credential.version.to_string(),
+            ..Self::default()
         }
+    }
+
+    /// What of it may be shown again and written down.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self { secret: SecretInput::default(), private_key: SecretInput::default(), ..self.clone() }
     }
 
     /// The draft, and the secret if one was entered.
@@ -67,9 +96,21 @@ impl CredentialForm {
         let mut problems = Problems::default();
         let name = problems.keep("name", line(&self.name, 120));
         let username = problems.keep("username", line(&self.username, 255));
-        let secret = if self.secret.0.is_empty() { None } else { Some(self.secret.clone()) };
+        // A key may come in either field: the interface for machines has one for both.
+        let (field, entered) = match (&self.private_key, &self.secret) {
+            (key, _) if !key.0.trim().is_empty() => ("private_key", Some(key)),
+            (_, secret) if secret.0.is_empty() => ("secret", None),
+            (_, secret) => ("secret", Some(secret)),
+        };
+        let secret = match entered {
+            Some(it) if field == "private_key" || is_private_key(&it.0) => {
+                problems.keep(field, private_key(&it.0).and_then(at_most_4096))
+            }
+            other => other.cloned(),
+        };
         match &secret {
-            None if self.version.is_empty() => problems.note("secret", Rule::Missing),
+            None if self.version.is_empty() && entered.is_none() => problems.note("secret", Rule::Missing),
+            Some(it) if is_private_key(&it.0) => {}
             Some(it) if it.0.len() > 4096 => problems.note("secret", Rule::TooLong { max: 4096 }),
             // A line break would end the command that carries the password (RFC 1939, RFC 9051).
             Some(it) if it.0.contains(['\r', '\n', '\0']) => problems.note("secret", Rule::Control),
@@ -84,9 +125,37 @@ impl CredentialForm {
     }
 }
 
+fn at_most_4096(secret: SecretInput) -> Result<SecretInput, Rule> {
+    if secret.0.len() > 4096 { Err(Rule::TooLong { max: 4096 }) } else { Ok(secret) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=\n-----END OPENSSH PRIVATE KEY-----\n";
+
+    #[test]
+    fn a_private_key_comes_in_either_field_and_a_password_has_no_second_line() {
+        let form = |secret: &str, private_key: &str| CredentialForm {
+            name: "a".to_owned(),
+            username: "b".to_owned(),
+            secret: SecretInput(secret.to_owned()),
+            private_key: SecretInput(private_key.to_owned()),
+            version: String::new(),
+        };
+        let kept = |form: CredentialForm| form.draft().map(|it| it.1.map(|it| it.0).unwrap_or_default());
+        let from_windows = format!("  {}\r\n", KEY.replace('\n', "\r\n"));
+        assert_eq!(kept(form("", &from_windows)).as_deref(), Ok(KEY));
+        assert_eq!(kept(form(KEY, "")).as_deref(), Ok(KEY));
+        assert_eq!(kept(form("password", " \n")).as_deref(), Ok("password"));
+        let problem = |field, rule| Err(vec![Problem::new(field, rule)]);
+        assert_eq!(kept(form("two\nlines", "")), problem("secret", Rule::Control));
+        assert_eq!(kept(form("", "not a key")), problem("private_key", Rule::NotAKey));
+        let injected = KEY.replace("=\n", "=\nA1 LOGOUT\n");
+        assert_eq!(kept(form(&injected, "")), problem("secret", Rule::NotAKey));
+        assert_eq!(kept(form("", "")), problem("secret", Rule::Missing));
+    }
 
     #[test]
     fn a_new_credential_needs_a_secret_and_a_changed_one_keeps_its_own() {

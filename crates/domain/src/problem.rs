@@ -28,6 +28,8 @@ pub enum Rule {
     NotAZone,
     /// Not a cron expression of five fields, or one that never comes.
     NotACron,
+    /// Not the fingerprint of a key, or not a private key as OpenSSH writes it.
+    NotAKey,
     /// Not a whole number from 1 to 65535.
     NotAPort,
     /// Not one of the options.

@@ -1,6 +1,6 @@
-//! The way to the server: directly, through SOCKS5 (RFC 1928), or through HTTP CONNECT (RFC 9110 section 9.3.6).
+//! The way to the server: directly, through SOCKS5 (RFC 1928), through HTTP CONNECT (RFC 9110 section 9.3.6), or through SSH.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
@@ -15,40 +15,76 @@ use tokio::{
 };
 use tokio_socks::tcp::Socks5Stream;
 
-use crate::{egress::Egress, stages::Stages, wire::Stream};
+use crate::{egress::Egress, ssh, stages::Stages, wire::Stream};
 
 /// The longest header of a proxy's answer.
 const HEADER_MAX: usize = 8 * 1024;
 
-pub(crate) async fn dial(
+/// What connections are made with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    pub(crate) egress: Egress,
+    ssh: Arc<ssh::Pool>,
+}
+
+impl Dialer {
+    pub(crate) fn new(egress: Egress) -> Self {
+        Self { egress, ssh: Arc::default() }
+    }
+
+    pub(crate) async fn dial(
+        &self,
+        destination: &Destination,
+        connector: Option<&ViaConnector>,
+        stages: &Stages,
+    ) -> Result<Box<dyn Stream>, MailError> {
+        let (address, port) = (&destination.address, destination.port);
+        let Some(connector) = connector else { return direct(destination, &self.egress, stages).await };
+        // The connector resolves the name in its own network; here only the port and a literal address can be judged.
+        stages
+            .run(Stage::Resolve, async {
+                self.egress.check_target(address, port).map(|()| ((), format!("{address} by the connector")))
+            })
+            .await?;
+        if connector.kind == ConnectorKind::Ssh {
+            return self.ssh.open(connector, (address, port), &self.egress, stages).await;
+        }
+        let stream = connect(&connector.address, connector.port, &self.egress, stages).await?;
+        stages.run(Stage::Connector, tunnel(stream, connector, address, port)).await
+    }
+}
+
+/// Without a connector.
+pub(crate) async fn direct(
     destination: &Destination,
-    connector: Option<&ViaConnector>,
     egress: &Egress,
     stages: &Stages,
 ) -> Result<Box<dyn Stream>, MailError> {
-    let (address, port) = (&destination.address, destination.port);
-    let Some(connector) = connector else {
-        return Ok(Box::new(connect(address, port, egress, stages).await?));
+    Ok(Box::new(connect(&destination.address, destination.port, egress, stages).await?))
+}
+
+/// Has a proxy connect to the target.
+pub(crate) async fn tunnel(
+    stream: TcpStream,
+    connector: &ViaConnector,
+    address: &Address,
+    port: u16,
+) -> Result<(Box<dyn Stream>, String), MailError> {
+    let stream = match connector.kind {
+        ConnectorKind::Socks5 => socks5(stream, connector, address, port).await?,
+        ConnectorKind::HttpConnect => http_connect(stream, connector, address, port).await?,
+        ConnectorKind::Ssh => return Err(failed("an SSH server is no proxy")),
     };
-    // The connector resolves the name in its own network; here only the port and a literal address can be judged.
-    stages
-        .run(Stage::Resolve, async {
-            egress.check_target(address, port).map(|()| ((), format!("{address} by the connector")))
-        })
-        .await?;
-    let stream = connect(&connector.address, connector.port, egress, stages).await?;
-    let tunnel = async {
-        let stream = match connector.kind {
-            ConnectorKind::Socks5 => socks5(stream, connector, address, port).await?,
-            ConnectorKind::HttpConnect => http_connect(stream, connector, address, port).await?,
-        };
-        Ok((stream, format!("{} to {address} port {port}", connector.kind.label())))
-    };
-    stages.run(Stage::Connector, tunnel).await
+    Ok((stream, format!("{} to {address} port {port}", connector.kind.label())))
 }
 
 /// Resolves, applies the policy, and connects to an address that passed it.
-async fn connect(address: &Address, port: u16, egress: &Egress, stages: &Stages) -> Result<TcpStream, MailError> {
+pub(crate) async fn connect(
+    address: &Address,
+    port: u16,
+    egress: &Egress,
+    stages: &Stages,
+) -> Result<TcpStream, MailError> {
     let resolve = async {
         let found: Vec<SocketAddr> = lookup_host((address.as_str(), port))
             .await
@@ -77,7 +113,7 @@ async fn connect(address: &Address, port: u16, egress: &Egress, stages: &Stages)
     stages.run(Stage::Connect, connect).await
 }
 
-fn failed(message: impl Into<String>) -> MailError {
+pub(crate) fn failed(message: impl Into<String>) -> MailError {
     MailError::new(ErrorKind::Connector, Stage::Connector, message)
 }
 

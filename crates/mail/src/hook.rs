@@ -63,7 +63,7 @@ impl Mail {
         let security = if hook.is_secure { Security::Implicit(Trust::System) } else { Security::Plain };
         let destination =
             Destination { address: hook.address.clone(), port: hook.port, security, route: Route::Direct };
-        let stream = dial::dial(&destination, None, &self.egress.for_hooks(), stages).await?;
+        let stream = dial::direct(&destination, &self.dialer.egress.for_hooks(), stages).await?;
         if !hook.is_secure {
             return Ok(stream);
         }

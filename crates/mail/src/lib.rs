@@ -13,9 +13,11 @@ mod hook;
 mod imap;
 mod outlet;
 mod pop3;
+mod probe;
 mod reader;
 mod refusal;
 mod smtp;
+mod ssh;
 mod stages;
 mod tls;
 mod wire;
@@ -31,7 +33,7 @@ pub use egress::Egress;
 pub use reader::Reader;
 use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
 
-use crate::{stages::Stages, tls::Tls, wire::Wire};
+use crate::{dial::Dialer, stages::Stages, tls::Tls, wire::Wire};
 
 /// How the mail servers are talked to.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl Default for MailSettings {
 /// Opens mailboxes over IMAP and POP3, and hands mail to servers. Cheap to clone.
 #[derive(Clone)]
 pub struct Mail {
-    egress: Egress,
+    dialer: Dialer,
     tls: Tls,
     settings: MailSettings,
 }
@@ -61,7 +63,7 @@ pub struct Mail {
 impl Mail {
     /// Fails if the system's trust roots cannot be used.
     pub fn new(settings: MailSettings) -> Result<Self, rustls::Error> {
-        Ok(Self { egress: Egress::new(settings.egress_allow.clone()), tls: Tls::new()?, settings })
+        Ok(Self { dialer: Dialer::new(Egress::new(settings.egress_allow.clone())), tls: Tls::new()?, settings })
     }
 }
 
@@ -69,7 +71,7 @@ impl Mail {
 impl MailServer for Mail {
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
         let stages = Stages::new(log, self.settings.step_timeout);
-        let stream = dial::dial(&visit.destination, visit.connector.as_ref(), &self.egress, &stages).await?;
+        let stream = self.dialer.dial(&visit.destination, visit.connector.as_ref(), &stages).await?;
         let address = &visit.destination.address;
         let mut wire =
             Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());

@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use crate::{
-    Mail, dial, protocol, said,
+    Mail, protocol, said,
     stages::Stages,
     wire::{Stream, Wire},
 };
@@ -57,7 +57,7 @@ impl MailSender for Mail {
 impl Mail {
     async fn connect(&self, submission: &Submission, stages: &Stages) -> Result<AsyncSmtpConnection, MailError> {
         let destination = &submission.destination;
-        let stream = dial::dial(destination, submission.connector.as_ref(), &self.egress, stages).await?;
+        let stream = self.dialer.dial(destination, submission.connector.as_ref(), stages).await?;
         let mut wire = Wire::new(stream, self.settings.step_timeout, SAID_AT_MOST as u64);
         let me = submission.sender.host();
         let mut is_greeted = false;

@@ -40,6 +40,11 @@ impl Stages {
         self.tell(stage, true, took, detail);
     }
 
+    /// A stage that has its own deadline failed.
+    pub(crate) fn failed(&self, stage: Stage, took: Duration, detail: String) {
+        self.tell(stage, false, took, detail);
+    }
+
     fn tell(&self, stage: Stage, ok: bool, took: Duration, detail: String) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.log.ended(StageRecord { stage, ok, ms, detail });

@@ -1,10 +1,15 @@
 //! The use cases of network connectors.
 
+use std::sync::Arc;
+
 use domain::{
-    account::UsedBy,
+    account::{Security, UsedBy, User},
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
-    connector::{Connector, ConnectorDraft, ConnectorForm},
+    check::CheckError,
+    connector::{
+        Connector, ConnectorDraft, ConnectorForm, ConnectorKind, ConnectorTest, HostKey, TestForm, TestTarget,
+    },
     ids::ConnectorId,
     page::{Page, PageRequest},
     problem::{Problem, Rule},
@@ -14,7 +19,9 @@ use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::StoreError,
+    ports::{Probed, StageLog, StoreError},
+    stages::Stages,
+    visit::{open_connector, record_contact},
 };
 
 /// The use cases of network connectors.
@@ -83,6 +90,74 @@ impl Connectors<'_> {
         }
         self.0.store.change_connector(id, before.version, &draft, &entries).await?;
         Ok(id)
+    }
+
+    /// Goes by the connector and tells how each stage went: to what was entered, else to the first account that uses it, else no
+    /// further than the connector itself. No mail credential is sent.
+    pub async fn test(&self, actor: &Actor, id: ConnectorId, form: &TestForm) -> Result<ConnectorTest, Error> {
+        need(actor, Permission::Action)?;
+        let connector = self.load(actor, id).await?;
+        let target = match form.target().map_err(Error::Invalid)? {
+            Some(target) => Some(target),
+            None => self.first_account(id).await?,
+        };
+        let shown = target.as_ref().map(|it| format!("{} port {}", it.address, it.port));
+        let to = shown.as_ref().map(|it| format!(" to {it}")).unwrap_or_default();
+        let subject = format!("connector {id} \"{}\"{to}", connector.draft.name);
+        self.0.store.add_audit(&[entry(actor, self.0.clock.now(), AuditAction::ConnectorTested, subject)]).await?;
+        let log = Arc::new(Stages::default());
+        let approved = connector.host_key.clone();
+        let Probed { host_key, error } = match open_connector(&*self.0.store, &self.0.vault, connector).await {
+            Ok(via) => {
+                let told = Arc::clone(&log) as Arc<dyn StageLog>;
+                let probed = self.0.prober.probe(&via, target.as_ref(), told).await;
+                record_contact(&*self.0.store, id, self.0.clock.now(), probed.error.as_ref()).await;
+                probed
+            }
+            Err(error) => Probed { host_key: None, error: Some(error) },
+        };
+        Ok(ConnectorTest {
+            target: shown,
+            stages: log.take(),
+            error: error.map(|it| CheckError { kind: it.kind, message: it.message }),
+            needs_approval: host_key.is_some() && host_key != approved,
+            host_key,
+        })
+    }
+
+    async fn first_account(&self, id: ConnectorId) -> Result<Option<TestTarget>, Error> {
+        for (user, _) in self.0.store.connector_used_by(id).await? {
+            let User::Account(account) = user else { continue };
+            let Some(account) = self.0.store.find_account(account).await? else { continue };
+            let destination = account.draft.destination;
+            let waits_for_tls = matches!(destination.security, Security::Implicit(_));
+            return Ok(Some(TestTarget { address: destination.address, port: destination.port, waits_for_tls }));
+        }
+        Ok(None)
+    }
+
+    /// Pins the key that an SSH server showed and a person has compared: from now on its credential goes to whoever holds it.
+    pub async fn approve_host_key(
+        &self,
+        actor: &Actor,
+        id: ConnectorId,
+        version: i64,
+        host_key: &str,
+    ) -> Result<(), Error> {
+        need(actor, Permission::Action)?;
+        let before = self.load(actor, id).await?;
+        if before.draft.kind != ConnectorKind::Ssh {
+            return Err(Error::field("kind", Rule::NotAnOption));
+        }
+        let host_key = HostKey::parse(host_key).map_err(|rule| Error::field("host_key", rule))?;
+        let subject = format!("connector {id} \"{}\"", before.draft.name);
+        let entry = AuditEntry {
+            before: picture(&before.host_key),
+            after: picture(&host_key),
+            ..entry(actor, self.0.clock.now(), AuditAction::HostKeyApproved, subject)
+        };
+        self.0.store.approve_host_key(id, version, &host_key, &[entry]).await?;
+        Ok(())
     }
 
     /// Refuses with what uses it while anything does.

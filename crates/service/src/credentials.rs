@@ -57,7 +57,7 @@ impl Credentials<'_> {
             let (draft, secret) = form.draft().map_err(Error::Invalid)?;
             let secret = secret.map(|it| self.seal(id, it)).transpose()?;
             let subject = format!("credential {id} \"{}\"", draft.name);
-            let mut after = CredentialForm { secret: SecretInput::default(), ..form };
+            let mut after = form.without_secrets();
             if secret.is_some() {
                 after.secret = SecretInput("replaced".to_owned());
             }
@@ -73,7 +73,7 @@ impl Credentials<'_> {
         let id = self.0.store.next_credential_id().await?;
         let secret = self.seal(id, secret.unwrap_or_default())?;
         let subject = format!("credential {id} \"{}\"", draft.name);
-        let after = CredentialForm { secret: SecretInput::default(), ..form };
+        let after = form.without_secrets();
         let entry = AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
         self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
         Ok(id)

@@ -16,6 +16,7 @@ mod schedules;
 pub mod secret;
 mod sign_in;
 mod smtp;
+mod stages;
 pub mod vault;
 mod visit;
 mod watch;
@@ -33,11 +34,11 @@ pub use messages::{Messages, RawMessage};
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
-pub use visit::{open_submission, open_visit};
+pub use visit::{open_submission, open_visit, record_contact};
 pub use watch::{Watch, notices};
 
 use crate::{
-    ports::{Clock, MailSender, MessageReader, Notifier, Reporter, Store},
+    ports::{Clock, ConnectorProbe, MailSender, MessageReader, Notifier, Reporter, Store},
     sign_in::Attempts,
     vault::Vault,
 };
@@ -54,6 +55,7 @@ pub struct Parts {
     pub reader: Arc<dyn MessageReader>,
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
+    pub prober: Arc<dyn ConnectorProbe>,
     pub reporter: Arc<dyn Reporter>,
     pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.

@@ -1,11 +1,11 @@
 //! The use cases of outgoing mail.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use domain::{
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
-    check::{CheckError, StageRecord},
+    check::CheckError,
     email::EmailAddress,
     ids::SmtpId,
     page::{Page, PageRequest},
@@ -20,6 +20,7 @@ use crate::{
     error::need,
     open_submission,
     ports::{SendError, StageLog},
+    stages::Stages,
 };
 
 /// The use cases of outgoing mail.
@@ -131,20 +132,4 @@ fn grant(actor: &Actor, now: Timestamp, subject: &str, draft: &SmtpDraft) -> Res
     let subject = format!("credential {credential} for {subject}");
     let entry = entry(actor, now, AuditAction::CredentialGranted, subject);
     Ok(Some(AuditEntry { after: picture(&draft.destination), ..entry }))
-}
-
-/// Collects the stages of a test.
-#[derive(Default)]
-struct Stages(Mutex<Vec<StageRecord>>);
-
-impl Stages {
-    fn take(&self) -> Vec<StageRecord> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl StageLog for Stages {
-    fn ended(&self, record: StageRecord) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-    }
 }

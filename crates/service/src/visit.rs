@@ -3,8 +3,11 @@
 use domain::{
     account::{Account, Route},
     check::{ErrorKind, Stage},
-    ids::CredentialId,
+    connector::{Connector, ConnectorKind},
+    credential::is_private_key,
+    ids::{ConnectorId, CredentialId},
     smtp::Smtp,
+    time::Timestamp,
 };
 
 use crate::{
@@ -16,8 +19,8 @@ use crate::{
 
 /// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
 pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> Result<Visit, MailError> {
-    let (username, password) = open(store, vault, account.draft.credential_id).await?;
-    let connector = open_connector(store, vault, account.draft.destination.route).await?;
+    let (username, password) = no_key(open(store, vault, account.draft.credential_id).await?)?;
+    let connector = open_route(store, vault, account.draft.destination.route).await?;
     Ok(Visit {
         protocol: account.draft.protocol,
         destination: account.draft.destination.clone(),
@@ -33,18 +36,60 @@ pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> R
     let draft = &smtp.draft;
     Ok(Submission {
         destination: draft.destination.clone(),
-        connector: open_connector(store, vault, draft.destination.route).await?,
-        credential: open_optional(store, vault, draft.credential_id).await?,
+        connector: open_route(store, vault, draft.destination.route).await?,
+        credential: open_optional(store, vault, draft.credential_id).await?.map(no_key).transpose()?,
         sender: draft.sender.clone(),
     })
 }
 
-async fn open_connector(store: &dyn Store, vault: &Vault, route: Route) -> Result<Option<ViaConnector>, MailError> {
+async fn open_route(store: &dyn Store, vault: &Vault, route: Route) -> Result<Option<ViaConnector>, MailError> {
     let Route::Connector(id) = route else { return Ok(None) };
     let found = store.find_connector(id).await.map_err(|_| failed("the connector could not be read"))?;
-    let draft = found.ok_or_else(|| failed("the connector does not exist any more"))?.draft;
-    let credential = open_optional(store, vault, draft.credential_id).await?;
-    Ok(Some(ViaConnector { kind: draft.kind, address: draft.address, port: draft.port, credential }))
+    let connector = found.ok_or_else(|| failed("the connector does not exist any more"))?;
+    open_connector(store, vault, connector).await.map(Some)
+}
+
+/// The connector with its credential, as it will be gone by.
+pub(crate) async fn open_connector(
+    store: &dyn Store,
+    vault: &Vault,
+    connector: Connector,
+) -> Result<ViaConnector, MailError> {
+    let Connector { id, version, draft, host_key, .. } = connector;
+    let mut credential = open_optional(store, vault, draft.credential_id).await?;
+    if draft.kind != ConnectorKind::Ssh {
+        // The connector is to blame then, and no account is stopped for it.
+        let blame = |it: MailError| MailError::new(ErrorKind::Connector, Stage::Connector, it.message);
+        credential = credential.map(no_key).transpose().map_err(blame)?;
+    }
+    Ok(ViaConnector { id, version, kind: draft.kind, address: draft.address, port: draft.port, credential, host_key })
+}
+
+/// A private key is sent to nobody, least of all in the place of a password.
+fn no_key((username, secret): (String, Secret)) -> Result<(String, Secret), MailError> {
+    if is_private_key(secret.expose()) {
+        let message =
+            "the credential holds a private key, which only an SSH jump host understands: choose one with a password";
+        return Err(MailError {
+            is_certain: true,
+            ..MailError::new(ErrorKind::Authentication, Stage::Authenticate, message)
+        });
+    }
+    Ok((username, secret))
+}
+
+/// Keeps how a connector did, for its report; a failure to keep that is none of the visit's. What failed behind the connector
+/// says that it was passed well.
+pub async fn record_contact(store: &dyn Store, connector: ConnectorId, at: Timestamp, error: Option<&MailError>) {
+    let is_its_own = |it: &&MailError| matches!(it.stage, Stage::Resolve | Stage::Connect | Stage::Connector);
+    let failure = error.filter(is_its_own);
+    // What the policy refuses was never asked of the connector.
+    if failure.is_some_and(|it| it.kind == ErrorKind::Egress) {
+        return;
+    }
+    if let Err(error) = store.record_contact(connector, at, failure.map(|it| it.message.as_str())).await {
+        tracing::warn!(%connector, %error, "how a connector did could not be kept");
+    }
 }
 
 async fn open_optional(

@@ -1,13 +1,16 @@
 //! Network connectors on SQLite.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::{
     account::{Address, Choice, UsedBy},
     audit::AuditEntry,
-    connector::{Connector, ConnectorDraft, ConnectorKind},
+    connector::{Connector, ConnectorDraft, ConnectorKind, Contact, HostKey},
     ids::{ConnectorId, CredentialId},
     page::{Page, PageRequest},
     text::fold,
+    time::Timestamp,
 };
 use service::ports::{ConnectorStore, StoreError};
 
@@ -25,8 +28,15 @@ struct Record {
     address: String,
     port: i64,
     credential_id: Option<i64>,
+    host_key: Option<String>,
+    last_ok_at: Option<i64>,
+    last_error_at: Option<i64>,
+    last_error: Option<String>,
     n_uses: i64,
 }
+
+/// How a connector did is written no more often.
+const CONTACT_EVERY: Duration = Duration::from_mins(1);
 
 impl TryFrom<Record> for Connector {
     type Error = StoreError;
@@ -37,6 +47,12 @@ impl TryFrom<Record> for Connector {
             id: ConnectorId(record.id),
             version: record.version,
             n_uses: count(record.n_uses),
+            host_key: record.host_key.map(|it| HostKey::parse(&it).map_err(|_| corrupt("host_key"))).transpose()?,
+            contact: Contact {
+                last_ok_at: record.last_ok_at.map(Timestamp),
+                last_error_at: record.last_error_at.map(Timestamp),
+                last_error: record.last_error,
+            },
             draft: ConnectorDraft {
                 kind: ConnectorKind::parse(&record.kind).ok_or_else(|| corrupt("kind"))?,
                 port: u16::try_from(record.port).map_err(|_| corrupt("port"))?,
@@ -61,7 +77,8 @@ impl ConnectorStore for SqliteStore {
         .map_err(backend)?;
         let records = sqlx::query_as!(
             Record,
-            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id,
+            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id, host_key, last_ok_at,
+                 last_error_at, last_error,
                  (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
              FROM connectors
@@ -89,7 +106,8 @@ impl ConnectorStore for SqliteStore {
     async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError> {
         let record = sqlx::query_as!(
             Record,
-            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id,
+            r#"SELECT id AS "id!", version, name, kind, address, port, credential_id, host_key, last_ok_at,
+                 last_error_at, last_error,
                  (SELECT COUNT(*) FROM accounts WHERE connector_id = connectors.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE connector_id = connectors.id) AS "n_uses!: i64"
              FROM connectors
@@ -135,6 +153,16 @@ impl ConnectorStore for SqliteStore {
         let mut tx = self.begin().await?;
         check_version(&mut tx, id, version).await?;
         check_credential(&mut tx, draft).await?;
+        let moved = sqlx::query_scalar!(
+            "SELECT id FROM connectors WHERE id = $1 AND (kind <> $2 OR address <> $3 OR port <> $4)",
+            id.0,
+            draft.kind.as_str(),
+            draft.address.as_str(),
+            i64::from(draft.port)
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(backend)?;
         sqlx::query!(
             "UPDATE connectors
              SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, kind = $4, address = $5,
@@ -152,9 +180,79 @@ impl ConnectorStore for SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        if moved.is_some() {
+            sqlx::query!(
+                "UPDATE connectors SET host_key = NULL, last_ok_at = NULL, last_error_at = NULL, last_error = NULL WHERE id = $1",
+                id.0
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        }
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)
+    }
+
+    async fn approve_host_key(
+        &self,
+        id: ConnectorId,
+        version: i64,
+        host_key: &HostKey,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        check_version(&mut tx, id, version).await?;
+        sqlx::query!(
+            "UPDATE connectors SET version = version + 1, host_key = $1 WHERE id = $2",
+            host_key.as_str(),
+            id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(version + 1)
+    }
+
+    async fn record_contact(&self, id: ConnectorId, at: Timestamp, error: Option<&str>) -> Result<(), StoreError> {
+        // Most visits have nothing to write: they look before they wait for their turn.
+        let (at, before) = (at.0, at.minus(CONTACT_EVERY).0);
+        let last = sqlx::query!("SELECT last_ok_at, last_error_at FROM connectors WHERE id = $1", id.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(backend)?;
+        let last = last.and_then(|it| if error.is_none() { it.last_ok_at } else { it.last_error_at });
+        if last.is_some_and(|it| it > before) {
+            return Ok(());
+        }
+        let mut tx = self.begin_light().await?;
+        let written =
+            match error {
+                None => sqlx::query!(
+                    "UPDATE connectors SET last_ok_at = $1 WHERE id = $2 AND (last_ok_at IS NULL OR last_ok_at <= $3)",
+                    at,
+                    id.0,
+                    before
+                )
+                .execute(&mut *tx)
+                .await,
+                Some(error) => {
+                    sqlx::query!(
+                        "UPDATE connectors SET last_error_at = $1, last_error = $2
+                     WHERE id = $3 AND (last_error_at IS NULL OR last_error_at <= $4)",
+                        at,
+                        error,
+                        id.0,
+                        before
+                    )
+                    .execute(&mut *tx)
+                    .await
+                }
+            };
+        written.map_err(backend)?;
+        tx.commit().await.map_err(backend)
     }
 
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use domain::{
     account::{Address, Route, User},
+    connector::{ConnectorKind, Contact, HostKey},
     ids::{ConnectorId, CredentialId},
     page::PageRequest,
 };
@@ -72,4 +73,48 @@ pub async fn a_connector_in_use_stays(store: Subject) {
     store.change_account(account, version, &direct, None, &[]).await.unwrap();
     store.remove_connector(id, 1, &[]).await.unwrap();
     assert_eq!(store.find_connector(id).await.unwrap(), None);
+}
+
+pub async fn a_host_key_stays_until_another_server_stands_there(store: Subject) {
+    let mut draft = connector_draft("jump", Some(credential(&store, "c").await));
+    draft.kind = ConnectorKind::Ssh;
+    let id = store.add_connector(&draft, &[]).await.unwrap();
+    let key = |letter: &str| HostKey::parse(&format!("SHA256:{}", letter.repeat(43))).unwrap();
+    let kept = async || store.find_connector(id).await.unwrap().unwrap();
+    assert_eq!(kept().await.host_key, None);
+    assert!(matches!(store.approve_host_key(id, 2, &key("a"), &[]).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.approve_host_key(ConnectorId(99), 1, &key("a"), &[]).await, Err(StoreError::NotFound)));
+    assert_eq!(store.approve_host_key(id, 1, &key("a"), &[]).await.unwrap(), 2);
+    assert_eq!(store.approve_host_key(id, 2, &key("b"), &[]).await.unwrap(), 3);
+    store.record_contact(id, at(1), None).await.unwrap();
+    "renamed".clone_into(&mut draft.name);
+    draft.credential_id = Some(credential(&store, "d").await);
+    store.change_connector(id, 3, &draft, &[]).await.unwrap();
+    let found = kept().await;
+    assert_eq!((found.version, found.host_key, found.contact.last_ok_at), (4, Some(key("b")), Some(at(1))));
+    draft.port += 1;
+    store.change_connector(id, 4, &draft, &[]).await.unwrap();
+    assert_eq!((kept().await.host_key, kept().await.contact), (None, Contact::default()));
+}
+
+pub async fn contact_is_written_once_a_minute_and_changes_no_version(store: Subject) {
+    let id = connector(&store, "p").await;
+    let kept = async || store.find_connector(id).await.unwrap().unwrap().contact;
+    assert_eq!(kept().await, Contact::default());
+    store.record_contact(id, at(0), None).await.unwrap();
+    store.record_contact(id, at(59), None).await.unwrap();
+    assert_eq!(kept().await.last_ok_at, Some(at(0)));
+    store.record_contact(id, at(60), None).await.unwrap();
+    assert_eq!(kept().await.last_ok_at, Some(at(60)));
+    // What went wrong has a minute of its own: a change is seen at once.
+    store.record_contact(id, at(61), Some("no answer")).await.unwrap();
+    store.record_contact(id, at(62), Some("no answer again")).await.unwrap();
+    let expected =
+        Contact { last_ok_at: Some(at(60)), last_error_at: Some(at(61)), last_error: Some("no answer".to_owned()) };
+    assert_eq!(kept().await, expected);
+    store.record_contact(id, at(121), Some("refused")).await.unwrap();
+    assert_eq!(kept().await.last_error.as_deref(), Some("refused"));
+    store.record_contact(ConnectorId(99), at(0), None).await.unwrap();
+    let listed = store.list_connectors("", PageRequest::default()).await.unwrap().items;
+    assert_eq!((listed[0].version, listed[0].contact.last_error_at), (1, Some(at(121))));
 }

@@ -78,6 +78,8 @@ macro_rules! conformance {
                 the_search_looks_at_names_and_addresses,
                 names_versions_and_references_are_checked,
                 a_connector_in_use_stays,
+                a_host_key_stays_until_another_server_stands_there,
+                contact_is_written_once_a_minute_and_changes_no_version,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

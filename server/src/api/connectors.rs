@@ -10,7 +10,7 @@ use domain::{actor::Actor, ids::ConnectorId};
 
 use super::{
     accounts::{Pairs, Sent, page_of, sent, version_of},
-    dto::{ConnectorIn, ConnectorOut, List},
+    dto::{ConnectorIn, ConnectorOut, ConnectorTestIn, ConnectorTestOut, HostKeyIn, List},
     path::At,
     problem::Problem,
 };
@@ -71,4 +71,29 @@ pub(super) async fn remove(
     let current = connectors.load(&actor, ConnectorId(id)).await?.version;
     connectors.remove(&actor, ConnectorId(id), version_of(&pairs, current)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(post, path = "/connectors/{id}/test", tag = "connectors", params(("id" = i64, Path)), request_body = ConnectorTestIn, responses((status = 200, body = ConnectorTestOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn test(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    At(id): At<i64>,
+    body: Sent,
+) -> Result<Json<ConnectorTestOut>, Problem> {
+    let form = sent(body)?.connector_test();
+    Ok(Json(web.service.connectors().test(&actor, ConnectorId(id), &form).await?.into()))
+}
+
+#[utoipa::path(post, path = "/connectors/{id}/host-key", tag = "connectors", params(("id" = i64, Path)), request_body = HostKeyIn, responses((status = 200, body = ConnectorOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn approve(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    At(id): At<i64>,
+    body: Sent,
+) -> Result<Json<ConnectorOut>, Problem> {
+    let (connectors, body, id) = (web.service.connectors(), sent(body)?, ConnectorId(id));
+    // No record has version 0: without one it is a conflict.
+    let version = body.text("version").parse().unwrap_or_default();
+    connectors.approve_host_key(&actor, id, version, &body.text("host_key")).await?;
+    Ok(Json(connectors.load(&actor, id).await?.into()))
 }

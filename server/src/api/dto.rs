@@ -3,7 +3,7 @@
 use domain::{
     account::{Account, AccountForm, AccountRow, Route},
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
-    connector::{Connector, ConnectorForm},
+    connector::{Connector, ConnectorForm, ConnectorTest, TestForm},
     credential::{Credential, CredentialForm, SecretInput},
     message::{Attachment, MessageContent, MessageRow},
     notices::NoticesForm,
@@ -85,6 +85,7 @@ impl Body {
             name: self.text("name"),
             username: self.text("username"),
             secret: SecretInput(self.text("secret")),
+            private_key: SecretInput::default(),
             version: self.text("version"),
         }
     }
@@ -104,6 +105,10 @@ impl Body {
 
 /// Lists, objects and what they hold, for records that are more than texts.
 impl Body {
+    pub(super) fn connector_test(&self) -> TestForm {
+        TestForm { address: self.text("address"), port: self.text("port") }
+    }
+
     fn texts(&self, field: &str) -> Vec<String> {
         let items = self.0.get(field).and_then(Value::as_array);
         items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -467,7 +472,7 @@ pub(crate) struct CredentialIn {
 pub(crate) struct ConnectorIn {
     version: Option<i64>,
     name: String,
-    #[schema(examples("socks5", "http_connect"))]
+    #[schema(examples("socks5", "http_connect", "ssh"))]
     kind: String,
     address: String,
     port: Option<u16>,
@@ -605,6 +610,11 @@ pub(crate) struct ConnectorOut {
     address: String,
     port: u16,
     credential_id: Option<i64>,
+    /// SSH: the fingerprint of the key that was approved for the server.
+    host_key: Option<String>,
+    last_ok_at: Option<String>,
+    last_error_at: Option<String>,
+    last_error: Option<String>,
     used_by: u64,
 }
 
@@ -618,9 +628,55 @@ impl From<Connector> for ConnectorOut {
             address: it.draft.address.to_string(),
             port: it.draft.port,
             credential_id: it.draft.credential_id.map(|it| it.0),
+            host_key: it.host_key.map(|it| it.to_string()),
+            last_ok_at: it.contact.last_ok_at.map(|it| it.to_string()),
+            last_error_at: it.contact.last_error_at.map(|it| it.to_string()),
+            last_error: it.contact.last_error,
             used_by: it.n_uses,
         }
     }
+}
+
+/// Where the test of a connector goes; without both, to the first account's server.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct ConnectorTestIn {
+    address: Option<String>,
+    port: Option<u16>,
+}
+
+/// How the test of a connector went.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConnectorTestOut {
+    /// What was gone to behind the connector.
+    target: Option<String>,
+    stages: Vec<StageOut>,
+    error: Option<ErrorOut>,
+    /// SSH: the fingerprint of the key that the server showed.
+    host_key: Option<String>,
+    /// The server showed another key than the approved one, or none is approved yet.
+    needs_approval: bool,
+}
+
+impl From<ConnectorTest> for ConnectorTestOut {
+    fn from(it: ConnectorTest) -> Self {
+        Self {
+            target: it.target,
+            stages: it.stages.into_iter().map(StageOut::from).collect(),
+            error: it.error.map(ErrorOut::from),
+            host_key: it.host_key.map(|it| it.to_string()),
+            needs_approval: it.needs_approval,
+        }
+    }
+}
+
+/// The key that an SSH server may show from now on.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct HostKeyIn {
+    version: i64,
+    #[schema(examples("SHA256:uNiVztksCsDhcc0u9e8BgrJXVGDhzZd3dzgYt0CZvcs"))]
+    host_key: String,
 }
 
 /// What one stage of a check did.

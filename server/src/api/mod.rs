@@ -67,6 +67,8 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(credentials::load, credentials::change, credentials::remove))
         .routes(routes!(connectors::list, connectors::add))
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
+        .routes(routes!(connectors::test))
+        .routes(routes!(connectors::approve))
         .routes(routes!(smtp::list, smtp::add))
         .routes(routes!(smtp::load, smtp::change, smtp::remove))
         .routes(routes!(smtp::test))

@@ -1,6 +1,9 @@
 //! Forms that post natively: they save and lead on, or come back with all that was typed (but secrets) and what was wrong.
 
-use app::{context::preferences_of, notices::api::Tested, posted::Posted, smtp::api::TestAnswer};
+use app::{
+    connectors::api::TestAnswer as ConnectorAnswer, context::preferences_of, notices::api::Tested, posted::Posted,
+    smtp::api::TestAnswer,
+};
 use axum::{
     extract::{Path, Request, State},
     http::{StatusCode, request::Parts},
@@ -9,8 +12,8 @@ use axum::{
 use domain::{
     account::AccountForm,
     actor::Actor,
-    connector::ConnectorForm,
-    credential::{CredentialForm, SecretInput},
+    connector::{ConnectorForm, TestForm},
+    credential::CredentialForm,
     ids::{AccountId, ConnectorId, CredentialId, DeliveryId, RemoteId, ReportRunId, ScheduleId, SmtpId},
     notices::NoticesForm,
     schedule::ScheduleForm,
@@ -215,8 +218,7 @@ pub(super) async fn save_credential(State(web): State<Web>, Path(id): Path<Strin
         Ok(_) => posted.next(format!("{CREDENTIALS}?flash=credential-saved")),
         Err(error) => {
             let path = posted.path(CREDENTIALS, &id);
-            let form = CredentialForm { secret: SecretInput::default(), ..posted.form };
-            come_back(&web, &parts, &path, form, error).await
+            come_back(&web, &parts, &path, posted.form.without_secrets(), error).await
         }
     }
 }
@@ -236,6 +238,43 @@ pub(super) async fn save_connector(State(web): State<Web>, Path(id): Path<String
             let path = posted.path(CONNECTORS, &id);
             come_back(&web, &parts, &path, posted.form, error).await
         }
+    }
+}
+
+/// Goes by the connector once, and shows how that went.
+pub(super) async fn test_connector(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let (parts, actor, form) = match posted::<TestForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let (mut answer, mut status) =
+        (ConnectorAnswer { form: form.clone(), ..ConnectorAnswer::default() }, StatusCode::OK);
+    match web.service.connectors().test(&actor, ConnectorId(id), &form).await {
+        Ok(result) => answer.result = Some(result),
+        Err(Error::Invalid(problems)) => {
+            answer.problems = problems;
+            status = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        Err(error) => return refusal(&error),
+    }
+    let path = format!("{CONNECTORS}/{id}/test");
+    render_at(&web, &parts, &path, status, move || leptos::prelude::provide_context(answer.clone())).await
+}
+
+#[derive(Deserialize)]
+struct Approval {
+    version: i64,
+    host_key: String,
+}
+
+pub(super) async fn approve_host_key(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let (_, actor, form) = match posted::<Approval>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    match web.service.connectors().approve_host_key(&actor, ConnectorId(id), form.version, &form.host_key).await {
+        Ok(()) => Redirect::to(&format!("{CONNECTORS}/{id}/test?flash=host-key-approved")).into_response(),
+        Err(error) => refusal(&error),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn dress(web: &Web, request: &Parts, response: Response) -> Res
 /// Answers a form that was posted after the session had ended: what it held can be sent again.
 pub(super) async fn signed_out(web: &Web, request: &Parts, body: &Bytes) -> Response {
     let is_form = request.headers.get(header::CONTENT_TYPE).is_some_and(|it| it == "application/x-www-form-urlencoded");
-    let is_secret = |name: &str| matches!(name, "secret" | "password" | "code");
+    let is_secret = |name: &str| matches!(name, "secret" | "private_key" | "password" | "code");
     let fields = if is_form { String::from_utf8_lossy(body).into_owned() } else { String::new() };
     let fields = super::downloads::pairs(&fields).into_iter().filter(|(name, _)| !is_secret(name)).collect();
     let action = request.uri.path().to_owned();

@@ -87,6 +87,8 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/credentials/load", json!({"id": 1}), missing),
         ("/api/connectors/list", json!({"search": "", "page": page}), good),
         ("/api/connectors/load", json!({"id": 1}), missing),
+        ("/api/connectors/test-page", json!({"id": 1}), missing),
+        ("/api/connectors/test", json!({"id": 1, "form": {}}), forbidden),
         ("/api/smtp/list", json!({"search": "", "page": page}), good),
         ("/api/smtp/load", json!({"id": 1}), missing),
         ("/api/smtp/test-page", json!({"id": 1}), missing),
@@ -161,7 +163,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
             assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
         }
     }
-    assert!(n_routes >= 43, "{n_routes} routes are described");
+    assert!(n_routes >= 45, "{n_routes} routes are described");
 }
 
 #[tokio::test]
@@ -201,7 +203,14 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "1/quarantine/1/retry",
     ];
     let accounts = accounts.map(|it| format!("/settings/email/imap-pop3/{it}"));
-    let others = ["credentials/save/new", "credentials/delete/1", "connectors/save/new", "connectors/delete/1"];
+    let others = [
+        "credentials/save/new",
+        "credentials/delete/1",
+        "connectors/save/new",
+        "connectors/delete/1",
+        "connectors/1/test",
+        "connectors/host-key/1",
+    ];
     let others = others.map(|it| format!("/settings/{it}"));
     let outgoing = [
         "notices",
@@ -217,7 +226,8 @@ async fn every_form_refuses_the_viewer_with_a_page() {
     ];
     let outgoing = outgoing.map(|it| format!("/settings/email/{it}"));
     for path in accounts.iter().chain(&others).chain(&outgoing) {
-        let answer = walked.call(Method::POST, path, &[FORM, ("cookie", &cookie)], "version=1".to_owned()).await;
+        let form = "version=1&host_key=x".to_owned();
+        let answer = walked.call(Method::POST, path, &[FORM, ("cookie", &cookie)], form).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
         assert!(answer.text.contains("You may not do this") && answer.text.contains("<h1"), "{path}: {}", answer.text);
     }

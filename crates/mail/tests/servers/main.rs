@@ -10,5 +10,6 @@ mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;
 mod memory;
+mod ssh;
 mod starttls;
 mod support;

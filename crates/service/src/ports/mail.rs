@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::{
     account::{Destination, Protocol},
     check::{ErrorKind, Stage, StageRecord},
-    connector::ConnectorKind,
+    connector::{ConnectorKind, HostKey, TestTarget},
+    ids::ConnectorId,
     message::{Attachment, MessageIndex},
 };
 use tokio::sync::mpsc;
@@ -35,11 +36,16 @@ impl RemoteKey {
 /// A connector and the credential that it asks for, opened.
 #[derive(Clone, Debug)]
 pub struct ViaConnector {
+    pub id: ConnectorId,
+    /// A session that was opened for one version is no way for another.
+    pub version: i64,
     pub kind: ConnectorKind,
     pub address: domain::account::Address,
     pub port: u16,
     /// User name and secret.
     pub credential: Option<(String, Secret)>,
+    /// SSH: the only key that the server may show. Without one, nothing is sent to it.
+    pub host_key: Option<HostKey>,
 }
 
 /// Everything that one visit needs, secrets opened.
@@ -171,6 +177,22 @@ pub trait MailServer: Send + Sync {
     /// Resolves, applies the egress policy, connects, secures, authenticates and selects. Every step has a deadline and is
     /// reported to the log, the failed one too.
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError>;
+}
+
+/// What a connector showed when it was tried.
+#[derive(Clone, Debug, Default)]
+pub struct Probed {
+    /// SSH: the key of the server, whether it is approved or not.
+    pub host_key: Option<HostKey>,
+    pub error: Option<MailError>,
+}
+
+/// Tries connectors.
+#[async_trait]
+pub trait ConnectorProbe: Send + Sync {
+    /// Goes by the connector, over a connection of its own, and on to the target if there is one, to see whether the server
+    /// there greets. No mail credential has any part in it.
+    async fn probe(&self, connector: &ViaConnector, target: Option<&TestTarget>, log: Arc<dyn StageLog>) -> Probed;
 }
 
 /// An open, authenticated mailbox.

@@ -11,7 +11,7 @@ use domain::{
     actor::Role,
     audit::{AuditEntry, AuditQuery, AuditRow},
     check::{CheckRun, StageRecord},
-    connector::{Connector, ConnectorDraft},
+    connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
     ids::{AccountId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
@@ -195,6 +195,7 @@ pub trait ConnectorStore: Send + Sync {
     async fn connector_choices(&self) -> Result<Vec<Choice>, StoreError>;
     async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError>;
     async fn add_connector(&self, draft: &ConnectorDraft, audit: &[AuditEntry]) -> Result<ConnectorId, StoreError>;
+    /// Where another server stands now, its key and how it did are forgotten.
     async fn change_connector(
         &self,
         id: ConnectorId,
@@ -202,6 +203,16 @@ pub trait ConnectorStore: Send + Sync {
         draft: &ConnectorDraft,
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError>;
+    /// Pins an SSH server's key; answers with the new version.
+    async fn approve_host_key(
+        &self,
+        id: ConnectorId,
+        version: i64,
+        host_key: &HostKey,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError>;
+    /// Keeps when it last went well, or what went wrong, each at most once a minute. Changes no version.
+    async fn record_contact(&self, id: ConnectorId, at: Timestamp, error: Option<&str>) -> Result<(), StoreError>;
     /// `InUse` while an account or an SMTP record refers to it.
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError>;

@@ -2,6 +2,7 @@
 
 pub(crate) mod cyrus;
 pub(crate) mod dovecot;
+pub(crate) mod jump;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -1,6 +1,6 @@
 //! Real proxies: microsocks (SOCKS5) and tinyproxy (HTTP CONNECT), with and without a credential.
 
-use domain::{account::Address, connector::ConnectorKind};
+use domain::{account::Address, connector::ConnectorKind, ids::ConnectorId};
 use service::{ports::ViaConnector, secret::Secret};
 use tempfile::TempDir;
 
@@ -23,6 +23,7 @@ impl Proxy {
                 let folder = tempfile::tempdir().unwrap();
                 (tinyproxy(port, credential, &folder), Some(folder))
             }
+            ConnectorKind::Ssh => panic!("that is no proxy"),
         };
         program.listens(port).await;
         Self { port, kind, credential, _program: program, _folder: folder }
@@ -30,6 +31,9 @@ impl Proxy {
 
     pub(crate) fn connector(&self) -> ViaConnector {
         ViaConnector {
+            id: ConnectorId(1),
+            version: 1,
+            host_key: None,
             kind: self.kind,
             address: Address::parse("127.0.0.1").unwrap(),
             port: self.port,
