@@ -1,4 +1,7 @@
 // The way through connectors: both protocols, every security, both kinds of proxy, with and without a password; SSH jump hosts.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Dovecot } from '../support/dovecot';
 import { type Client, Posthorn } from '../support/posthorn';
 import { Proxy, PROXY_PASSWORD, PROXY_USER } from '../support/proxy';
@@ -185,7 +188,7 @@ test.describe('by SSH', () => {
     await expect(main).toContainText(/Reached/);
     await accessible(page);
     await page.goto(`${posthorn.url}/settings/audit`);
-    await expect(main.getByText('SSH host key approved').first()).toBeVisible();
+    await expect(page.getByRole('row', { name: /SSH host key approved/ })).toHaveCount(2);
   });
 
   for (const way of ['key', 'password'] as const) {
@@ -232,6 +235,23 @@ test.describe('by SSH', () => {
     expect(numbers.size).toBe(n);
   });
 
+  test('an approved host key goes along with an export', async () => {
+    await approve(byKey);
+    const document = JSON.parse(await posthorn.command(['export']));
+    document.accounts = [];
+    document.connectors = document.connectors.filter((it: any) => it.name === 'jump by key');
+    document.credentials = document.credentials.filter((it: any) => it.name === 'jump by key login');
+    document.credentials[0].secret = sshd.byKey.secret;
+    const [folder, other] = [mkdtempSync(join(tmpdir(), 'posthorn-')), await Posthorn.start()];
+    const file = join(folder, 'export.json');
+    writeFileSync(file, JSON.stringify(document));
+    expect(await other.command(['import', file])).toBe('2 added, 0 changed\n');
+    const [connector] = JSON.parse(await other.command(['export'])).connectors;
+    expect([connector.kind, connector.host_key]).toEqual(['ssh', await sshd.fingerprint()]);
+    await other.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
   test('a key goes to no mail server, and a wrong one is told without it', async () => {
     const stranger = await client.add('/credentials', { name: 'key as password', ...sshd.byKey });
     const direct = await client.add('/accounts', {
@@ -255,7 +275,7 @@ test('a proxy is tested alone and to its first account, and its report says how 
   expect((await client.call('POST', `/connectors/${id}/test`, { address: 'not an address' })).status).toBe(422);
   await signIn(page, posthorn.url, 'ana');
   await page.goto(`${posthorn.url}/settings/connectors`);
-  await expect(page.getByRole('row', { name: /socks5 SOCKS5/ })).toContainText(/Reached|Failed/);
+  await expect(page.getByRole('row', { name: /^\d+ socks5 SOCKS5/ })).toContainText(/Reached|Failed/);
   await accessible(page);
 });
 

@@ -170,7 +170,7 @@ fn Status(connector: Connector, now: Timestamp) -> impl IntoView {
     let Connector { id, draft, host_key, contact, .. } = connector;
     let key = (draft.kind == ConnectorKind::Ssh).then(|| {
         let text = host_key.map_or_else(|| words.host_key_none.to_owned(), |it| words.host_key_approved(it.as_str()));
-        view! { <h3>{words.host_key}</h3><p class="hash">{text}</p> }
+        view! { <p>{words.host_key}": "<span class="hash">{text}</span></p> }
     });
     let test = may_act().then(|| view! { <a class="button" href=format!("{PATH}/{id}/test")>{words.test}</a> });
     view! {

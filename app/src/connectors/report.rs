@@ -116,7 +116,7 @@ fn Row(connector: Connector, now: Timestamp) -> impl IntoView {
             <td>{draft.kind.label()}</td>
             <td class="mono">{draft.address.to_string()}</td>
             <td>{draft.port.to_string()}</td>
-            <td><ContactLine contact now/></td>
+            <td class="prose"><ContactLine contact now/></td>
             <td>{uses}</td>
             <td class="row-actions">
                 <a class="button compact" href=format!("{PATH}/{id}") aria-describedby=name_id.clone()><Icon name="pencil"/>{words.edit}</a>

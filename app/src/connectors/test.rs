@@ -111,7 +111,7 @@ fn Test(
                 <a class="button" href=format!("{PATH}/{id}")>{words.cancel}</a>
             </div>
         </form>
-        <div role="status">
+        <div role="status" class="results">
             {move || is_busy.get().then(|| view! { <p>{words.testing}</p> })}
             {move || failure.get().map(|error| view! { <Failure error/> })}
             {move || {
