@@ -28,6 +28,12 @@ pub enum Rule {
     NotAZone,
     /// Not a cron expression of five fields, or one that never comes.
     NotACron,
+    /// Not a day of the calendar: `2026-01-31`.
+    NotADay,
+    /// Not the fingerprint of a key: `SHA256:` and Base64.
+    NotAPin,
+    /// Not certificates in PEM.
+    NotACertificate,
     /// Not a whole number from 1 to 65535.
     NotAPort,
     /// Not one of the options.

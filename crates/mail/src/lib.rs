@@ -31,7 +31,11 @@ pub use egress::Egress;
 pub use reader::Reader;
 use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
 
-use crate::{stages::Stages, tls::Tls, wire::Wire};
+use crate::{
+    stages::Stages,
+    tls::{Expected, Tls},
+    wire::Wire,
+};
 
 /// How the mail servers are talked to.
 #[derive(Clone, Debug)]
@@ -70,18 +74,19 @@ impl MailServer for Mail {
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
         let stages = Stages::new(log, self.settings.step_timeout);
         let stream = dial::dial(&visit.destination, visit.connector.as_ref(), &self.egress, &stages).await?;
-        let address = &visit.destination.address;
+        let (address, authority) = (&visit.destination.address, visit.authority.as_ref());
+        let expected = |trust| Expected { address, trust, authority };
         let mut wire =
             Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());
         match visit.destination.security {
             Security::Plain => {}
-            Security::Implicit(trust) => wire = self.tls.secure(wire, address, trust, &stages).await?,
+            Security::Implicit(trust) => wire = self.tls.secure(wire, &expected(trust), &stages).await?,
             Security::StartTls(trust) => {
                 let plain = match visit.protocol {
                     Protocol::Imap => imap::start_tls(wire, &stages).await?,
                     Protocol::Pop3 => pop3::start_tls(wire, &stages).await?,
                 };
-                wire = self.tls.secure(plain, address, trust, &stages).await?;
+                wire = self.tls.secure(plain, &expected(trust), &stages).await?;
             }
         }
         let is_greeted = matches!(visit.destination.security, Security::StartTls(_));

@@ -22,6 +22,7 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
         protocol: account.draft.protocol,
         destination: account.draft.destination.clone(),
         connector,
+        authority: None,
         username,
         password,
         transcript: None,
@@ -34,6 +35,7 @@ pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> R
     Ok(Submission {
         destination: draft.destination.clone(),
         connector: open_connector(store, vault, draft.destination.route).await?,
+        authority: None,
         credential: open_optional(store, vault, draft.credential_id).await?,
         sender: draft.sender.clone(),
     })

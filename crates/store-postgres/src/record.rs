@@ -2,7 +2,7 @@
 
 use domain::{
     account::{
-        Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security, User,
+        Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security, Trust, User,
     },
     check::{CheckError, CheckRun, ErrorKind, Outcome},
     ids::{AccountId, CheckRunId, ConnectorId, CredentialId, SmtpId},
@@ -58,7 +58,7 @@ impl AccountRecord {
     }
 
     fn security(&self) -> Security {
-        Security::from_parts(self.secure_connection, Some(&self.connection_type), self.skip_certificate)
+        Security::from_parts(self.secure_connection, Some(&self.connection_type), Trust::from_parts(self.skip_certificate, None, None, None))
     }
 
     fn health(&self) -> Result<Health, StoreError> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    account::{Address, Destination, Route, Security},
+    account::{Address, Destination, Route, Security, Trust},
     audit::AuditEntry,
     email::EmailAddress,
     ids::{ConnectorId, CredentialId, SmtpId},
@@ -43,7 +43,7 @@ impl TryFrom<Record> for Smtp {
 
     fn try_from(it: Record) -> Result<Self, StoreError> {
         let corrupt = |column| StoreError::Corrupt { table: "smtp_accounts", column, row: it.id };
-        let security = Security::from_parts(it.secure_connection, Some(&it.connection_type), it.skip_certificate);
+        let security = Security::from_parts(it.secure_connection, Some(&it.connection_type), Trust::from_parts(it.skip_certificate, None, None, None));
         let route = it.connector_id.map_or(Route::Direct, |it| Route::Connector(ConnectorId(it)));
         let port = u16::try_from(it.port).map_err(|_| corrupt("port"))?;
         Ok(Self {

@@ -29,7 +29,7 @@ pub async fn an_account_comes_back_as_it_was_added(store: Subject) {
     draft.interval_s = 86_400;
     draft.protocol = Protocol::Pop3;
     draft.destination.port = 65_535;
-    draft.destination.security = Security::StartTls(Trust::SkipCertificate);
+    draft.destination.security = Security::StartTls(Trust::SkipCertificate { until: None });
     draft.destination.route = Route::Connector(connector(&store, "p").await);
     let id = store.add_account(&draft, Some(at(5)), &[]).await.unwrap();
     let account = store.find_account(id).await.unwrap().unwrap();

@@ -24,7 +24,7 @@ fn draft(name: &str) -> SmtpDraft {
         destination: Destination {
             address: Address::from_stored("smtp.example.org".to_owned()),
             port: 587,
-            security: Security::StartTls(Trust::SkipCertificate),
+            security: Security::StartTls(Trust::SkipCertificate { until: None }),
             route: Route::Direct,
         },
         credential_id: None,

@@ -5,17 +5,19 @@ pub(crate) mod destination;
 mod draft;
 mod filter;
 mod health;
+mod pin;
 
 pub use address::Address;
 pub use destination::Destination;
 pub use draft::{AccountDraft, AccountForm, NAME_MAX};
 pub use filter::{AccountColumn, AccountFilter, AccountQuery, AccountSort};
 pub use health::{Failure, Health, HealthState};
+pub use pin::KeyPin;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, ConnectorId, CredentialId, SmtpId},
-    time::Timestamp,
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId, SmtpId},
+    time::{Day, Timestamp},
 };
 
 /// The protocol by which messages are received.
@@ -67,8 +69,45 @@ impl Protocol {
 pub enum Trust {
     /// Those that the system's roots vouch for, with the right name.
     System,
-    /// Any: "Skip certificate". Never the default.
-    SkipCertificate,
+    /// Those that a registered authority vouches for, and nobody else, with the right name.
+    Authority(AuthorityId),
+    /// Any with this key: the name and the dates do not count.
+    Pin(KeyPin),
+    /// Any: "Skip certificate". Never the default. After its last day, none.
+    SkipCertificate { until: Option<Day> },
+}
+
+impl Trust {
+    /// `system`, `ca` or `pin`; skipping stands beside them and counts as the first.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::System | Self::SkipCertificate { .. } => "system",
+            Self::Authority(_) => "ca",
+            Self::Pin(_) => "pin",
+        }
+    }
+
+    pub fn authority_id(self) -> Option<AuthorityId> {
+        if let Self::Authority(id) = self { Some(id) } else { None }
+    }
+
+    pub fn pin(self) -> Option<KeyPin> {
+        if let Self::Pin(pin) = self { Some(pin) } else { None }
+    }
+
+    pub fn skip_until(self) -> Option<Day> {
+        if let Self::SkipCertificate { until } = self { until } else { None }
+    }
+
+    /// From the columns of a record: what is more than one of them counts as the one that lets less through.
+    pub fn from_parts(skip: bool, until: Option<Day>, authority: Option<AuthorityId>, pin: Option<KeyPin>) -> Self {
+        match (pin, authority) {
+            (Some(pin), _) => Self::Pin(pin),
+            (None, Some(id)) => Self::Authority(id),
+            (None, None) if skip => Self::SkipCertificate { until },
+            (None, None) => Self::System,
+        }
+    }
 }
 
 /// How the connection is protected. There is no opportunistic kind: what is set here happens or the check fails.
@@ -88,8 +127,15 @@ impl Security {
         self != Self::Plain
     }
 
+    pub fn trust(self) -> Option<Trust> {
+        match self {
+            Self::Plain => None,
+            Self::StartTls(trust) | Self::Implicit(trust) => Some(trust),
+        }
+    }
+
     pub fn skips_certificate(self) -> bool {
-        matches!(self, Self::StartTls(Trust::SkipCertificate) | Self::Implicit(Trust::SkipCertificate))
+        matches!(self.trust(), Some(Trust::SkipCertificate { .. }))
     }
 
     /// `ssl`, `tls`, or nothing for a plain connection.
@@ -102,8 +148,7 @@ impl Security {
     }
 
     /// From the columns of a record. A kind that is not `tls` means SSL.
-    pub fn from_parts(secure: bool, kind: Option<&str>, skip_certificate: bool) -> Self {
-        let trust = if skip_certificate { Trust::SkipCertificate } else { Trust::System };
+    pub fn from_parts(secure: bool, kind: Option<&str>, trust: Trust) -> Self {
         match (secure, kind) {
             (false, _) => Self::Plain,
             (true, Some("tls")) => Self::StartTls(trust),

@@ -7,6 +7,7 @@ use domain::{
     account::{Destination, Protocol},
     check::{ErrorKind, Stage, StageRecord},
     connector::ConnectorKind,
+    ids::AuthorityId,
     message::{Attachment, MessageIndex},
 };
 use tokio::sync::mpsc;
@@ -42,6 +43,15 @@ pub struct ViaConnector {
     pub credential: Option<(String, Secret)>,
 }
 
+/// An authority of one's own that an account trusts, and nobody else.
+#[derive(Clone, Debug)]
+pub struct AuthorityBundle {
+    pub id: AuthorityId,
+    pub version: i64,
+    /// Certificates in PEM, and revocation lists if it has any.
+    pub pem: Arc<str>,
+}
+
 /// Everything that one visit needs, secrets opened.
 #[derive(Clone, Debug)]
 pub struct Visit {
@@ -49,6 +59,8 @@ pub struct Visit {
     pub destination: Destination,
     /// Present if and only if the destination's route is a connector.
     pub connector: Option<ViaConnector>,
+    /// Present if and only if the destination trusts an authority that still exists.
+    pub authority: Option<AuthorityBundle>,
     pub username: String,
     pub password: Secret,
     /// Takes down the dialogue, if somebody asked for that.

@@ -10,8 +10,8 @@ mod schedule;
 mod store;
 
 pub use mail::{
-    FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader,
-    Part, ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
+    AuthorityBundle, FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState,
+    MessageReader, Part, ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
 pub use schedule::{

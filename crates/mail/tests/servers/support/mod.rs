@@ -51,8 +51,11 @@ pub(crate) fn hasty() -> MailSettings {
     MailSettings { step_timeout: Duration::from_millis(300), ..patient() }
 }
 
-pub(crate) const SECURITIES: [Security; 3] =
-    [Security::Plain, Security::StartTls(Trust::SkipCertificate), Security::Implicit(Trust::SkipCertificate)];
+pub(crate) const SECURITIES: [Security; 3] = [
+    Security::Plain,
+    Security::StartTls(Trust::SkipCertificate { until: None }),
+    Security::Implicit(Trust::SkipCertificate { until: None }),
+];
 
 pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit {
     Visit {
@@ -64,6 +67,7 @@ pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit 
             route: Route::Direct,
         },
         connector: None,
+        authority: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
         transcript: None,
