@@ -51,7 +51,7 @@ impl Maildrop {
         if !listed.is_ok {
             return Err(refusal::error(Stage::List, ErrorKind::Mailbox, &listed.words));
         }
-        let sizes = pairs(&lines(&mut self.wire).await?, |it| it.parse().ok()).collect();
+        let sizes = pairs(&lines(&mut self.wire).await?, |it| it.split(' ').next()?.parse().ok()).collect();
         if !self.has_pipelining {
             self.wire.send(b"UIDL\r\n").await?;
         }
@@ -147,8 +147,8 @@ fn content_hash(mut header: blake3::Hasher, size: u64) -> String {
 /// The lines that are a number and a value.
 fn pairs<T>(lines: &[String], value: impl Fn(&str) -> Option<T>) -> impl Iterator<Item = (u32, T)> {
     lines.iter().filter_map(move |line| {
-        let mut words = line.split_ascii_whitespace();
-        Some((words.next()?.parse().ok()?, value(words.next()?)?))
+        let (number, rest) = line.trim().split_once(' ')?;
+        Some((number.parse().ok()?, value(rest.trim())?))
     })
 }
 
