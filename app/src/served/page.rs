@@ -1,0 +1,126 @@
+//! The page around a part, and how it follows what happens.
+
+use std::time::Duration;
+
+use leptos::{
+    leptos_dom::helpers::set_interval_with_handle, prelude::*, task::spawn_local, wasm_bindgen::JsCast as _, web_sys,
+};
+use leptos_router::{
+    hooks::{use_params_map, use_query_map},
+    params::ParamsMap,
+};
+
+use super::api::{Part, load_part};
+use crate::{
+    context,
+    ui::{notice::Failure, page::Page},
+};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The number that a parameter holds.
+pub fn number<T: std::str::FromStr>(params: &ParamsMap, key: &str, otherwise: T) -> T {
+    params.get(key).and_then(|it| it.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Reads the address, asks the server, shows what it made.
+#[component]
+pub fn ServedPage(
+    title: &'static str,
+    /// From the parameters of the path and of the query.
+    part: fn(&ParamsMap, &ParamsMap) -> Part,
+    /// Looks again and again while it can be seen.
+    #[prop(optional)]
+    live: bool,
+) -> impl IntoView {
+    let (params, query) = (use_params_map(), use_query_map());
+    let part = Memo::new(move |_| part(&params.read(), &query.read()));
+    let answer = Resource::new_blocking(move || part.get(), load_part);
+    view! {
+        <Page title=title>
+            <Transition fallback=|| view! { <p aria-busy="true">{context::words().common.loading}</p> }>
+                {move || Suspend::new(async move {
+                    match answer.await {
+                        Ok(html) => view! { <Shown html part live/> }.into_any(),
+                        Err(error) => view! { <Failure error/> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </Page>
+    }
+}
+
+/// Keeps what was seen last if a look fails, and says so.
+#[component]
+fn Shown(html: String, part: Memo<Part>, live: bool) -> impl IntoView {
+    let failure = RwSignal::new(None::<String>);
+    let root = NodeRef::<leptos::html::Div>::new();
+    let is_waiting = StoredValue::new(false);
+    let look = move || {
+        if document().hidden() || is_waiting.get_value() {
+            return;
+        }
+        is_waiting.set_value(true);
+        spawn_local(async move {
+            let answer = load_part(part.get_untracked()).await;
+            _ = is_waiting.try_set_value(false);
+            let reason = match answer {
+                Ok(html) => {
+                    if let Some(Some(root)) = root.try_get_untracked() {
+                        renew(&root, &html);
+                    }
+                    None
+                }
+                Err(error) => {
+                    let words = context::words();
+                    Some(words.checks.stale(error.wording(words)))
+                }
+            };
+            _ = failure.try_set(reason);
+        });
+    };
+    Effect::new(move || {
+        let handle = if live { set_interval_with_handle(look, EVERY).ok() } else { None };
+        on_cleanup(move || {
+            if let Some(handle) = handle {
+                handle.clear();
+            }
+        });
+    });
+    view! {
+        <div role="status">{move || failure.get().map(|it| view! { <p class="alert">{it}</p> })}</div>
+        <div node_ref=root inner_html=html></div>
+    }
+}
+
+fn sections(root: &web_sys::Element) -> Vec<web_sys::Element> {
+    let Ok(found) = root.query_selector_all(":scope > *") else { return Vec::new() };
+    (0..found.length()).filter_map(|nth| found.item(nth)?.dyn_into().ok()).collect()
+}
+
+/// Puts new HTML in the place of the old, section by section, and leaves alone what did not change: whoever reads or scrolls
+/// there stays where they are. Focus stays on what has the same address or name.
+fn renew(root: &web_sys::Element, html: &str) {
+    let Ok(fresh) = document().create_element("div") else { return };
+    fresh.set_inner_html(html);
+    let focus = document().active_element().filter(|it| root.contains(Some(it))).and_then(|it| {
+        let attribute = |name: &str| Some(format!("[{name}=\"{}\"]", it.get_attribute(name)?));
+        attribute("href").or_else(|| attribute("aria-label"))
+    });
+    let (old, new) = (sections(root), sections(&fresh));
+    if old.len() == new.len() {
+        for (old, new) in old.iter().zip(&new) {
+            let html = new.outer_html();
+            if old.outer_html() != html {
+                old.set_outer_html(&html);
+            }
+        }
+    } else {
+        root.set_inner_html(html);
+    }
+    let focus = focus.and_then(|it| root.query_selector(&it).ok().flatten());
+    if let Some(element) = focus.and_then(|it| it.dyn_into::<web_sys::HtmlElement>().ok()) {
+        _ = element.focus();
+    }
+}
