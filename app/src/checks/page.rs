@@ -9,5 +9,5 @@ use crate::{
 
 #[component]
 pub fn ChecksPage() -> impl IntoView {
-    view! { <ServedPage title=context::words().shell.checks part=|_, _| Part::Checks live=true/> }
+    view! { <ServedPage title=context::words().shell.checks part=|_, _| Part::Checks looks=u32::MAX/> }
 }

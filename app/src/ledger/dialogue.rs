@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn bytes_of_a_stranger_are_text_and_cut() {
         let bytes = "</pre><script>alert(1)</script>\u{202e}\0tail".as_bytes();
-        let html = Owner::new().with(|| page(bytes, 40, ["Label", "Hint"], (String::new(), "Back")).to_html());
+        let html = Owner::new().with(|| page(bytes, 36, ["Label", "Hint"], (String::new(), "Back")).to_html());
         assert!(html.contains("&lt;script&gt;") && !html.contains("<script>") && !html.contains('\u{202e}'), "{html}");
         assert!(html.contains("Only the beginning is shown.") && !html.contains("tail"), "{html}");
     }

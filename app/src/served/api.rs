@@ -1,6 +1,6 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, CheckRunId, RemoteId};
+use domain::ids::{AccountId, CheckRunId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,15 @@ pub enum Part {
     Sample { account: AccountId, remote: RemoteId },
     Deletions { account: AccountId, planned: u32, page: u32 },
     Transcript { account: AccountId, run: CheckRunId },
+    Deleted { page: u32 },
+    Audit { query: String },
+    Runs { id: ScheduleId, page: u32 },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{checks, ledger};
+    use crate::{accounts, audit, checks, ledger, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -29,6 +32,9 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Sample { account, remote } => ledger::dialogue::sample(account, remote).await?,
         Part::Deletions { account, planned, page } => ledger::deletions::load(account, planned, page).await?,
         Part::Transcript { account, run } => ledger::dialogue::transcript(account, run).await?,
+        Part::Deleted { page } => accounts::deleted::load(page).await?,
+        Part::Audit { query } => audit::entries::load(&query).await?,
+        Part::Runs { id, page } => schedules::history::load(id, page).await?,
     };
     Ok(view.to_html())
 }
