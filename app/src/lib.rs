@@ -20,6 +20,7 @@ pub mod posted;
 #[cfg(feature = "ssr")]
 pub mod refused;
 pub mod schedules;
+pub mod served;
 #[cfg(feature = "ssr")]
 pub mod shell;
 pub mod sign_in;
@@ -57,10 +58,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/email/imap-pop3/save/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id/inbox") view=inbox::InboxPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/quarantine") view=ledger::quarantine::QuarantinePage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::sample::SamplePage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::deletions::DeletionsPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=inbox::transcript::TranscriptPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine") view=ledger::page::QuarantinePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::page::SamplePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::page::DeletionsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=ledger::page::TranscriptPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/checks") view=checks::page::ChecksPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices") view=notices::form::NoticesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices/test") view=notices::form::NoticesPage ssr=SsrMode::Async/>

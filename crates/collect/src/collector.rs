@@ -18,7 +18,7 @@ use domain::{
 };
 use service::{
     CheckTicket, Checker, Error, StartError,
-    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError},
+    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Way},
     vault::Vault,
 };
 use tokio::{
@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Settings,
     follow::follow,
-    gate::{Gate, Pass},
+    gate::{Gate, Pass, Queue},
     keeper::Keeper,
     run::RunLog,
     transcript::Taken,
@@ -39,6 +39,8 @@ use crate::{
 
 /// The longest sleep between two looks at the schedule: another process may have added an account.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks there is at least so much time, however many leave.
+const BREATH: Duration = Duration::from_millis(20);
 /// How often an instance says that it lives, and after how long without that it is forgotten.
 const SEEN_EVERY: Duration = Duration::from_secs(5);
 const GONE_AFTER: Duration = Duration::from_mins(1);
@@ -138,7 +140,10 @@ impl Inner {
                     tracing::error!(%error, "the schedule could not be read; trying again");
                     LOOK_EVERY
                 });
-                sleep(wait).await;
+                tokio::select! {
+                    () = sleep(wait) => {}
+                    () = self.gate.somebody_left() => sleep(BREATH.min(wait)).await,
+                }
             }
         };
         tokio::select! {
@@ -195,13 +200,18 @@ impl Inner {
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let now = self.parts.clock.now();
-        let leases = store.take_due(&self.owner, now, settings.lease_for, limit).await?;
+        let busy = self.gate.busy();
+        let leases = store.take_due(&self.owner, now, settings.lease_for, limit, &busy).await?;
         let is_full = leases.len() == free;
         for lease in leases {
             self.begin_due(lease);
         }
         if is_full {
             return Ok(Duration::from_millis(5));
+        }
+        if !busy.is_empty() {
+            // What is due next may be what was passed over: somebody who leaves its way ends the wait.
+            return Ok(LOOK_EVERY);
         }
         let next = store.next_due().await?;
         Ok(next.map_or(LOOK_EVERY, |it| it.since(self.parts.clock.now()).clamp(Duration::from_millis(20), LOOK_EVERY)))
@@ -238,8 +248,9 @@ impl Inner {
         };
         let patience = self.parts.settings.lease_for;
         let turn = async {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            Some((self.gate.enter(&account, patience).await?, slot?))
+            let way = Way::of(&account.draft.destination);
+            let pass = self.gate.enter(way, Queue::Short, patience).await?;
+            Some((pass, Arc::clone(&self.slots).acquire_owned().await.ok()?))
         };
         let turn = tokio::select! {
             turn = turn => turn,
@@ -408,7 +419,8 @@ impl Inner {
         let id = account.id;
         let closed = || StartError::Failed(Error::Internal { reference: "stopping".to_owned() });
         // Whoever asks gets a turn even when every slot is taken by automatic checks: the host's own limit still holds.
-        let pass = self.gate.enter(&account, self.parts.settings.lease_for).await.ok_or_else(closed)?;
+        let way = Way::of(&account.draft.destination);
+        let pass = self.gate.enter(way, Queue::Open, self.parts.settings.lease_for).await.ok_or_else(closed)?;
         let mut is_asked = false;
         loop {
             if let Some(updates) = self.joined(id) {

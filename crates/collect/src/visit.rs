@@ -129,7 +129,11 @@ impl Check<'_> {
         let plan = listing::plan(parts, *lease, self.run, account.draft.protocol, &listing).await?;
         let n_listed = listing.messages.len();
         let remark = plan.remark.as_ref().map_or_else(String::new, |it| format!("; {it}"));
-        log.note(Stage::List, true, began, format!("{n_listed} messages{remark}"));
+        let nameless = match listing.n_unidentified {
+            0 => String::new(),
+            n => format!("; {n} have no name of their own on the server and are never deleted there"),
+        };
+        log.note(Stage::List, true, began, format!("{n_listed} messages{remark}{nameless}"));
         log.update(|run| run.deleted_messages += plan.n_reconciled);
 
         let has_work = !plan.work.is_empty();
@@ -148,9 +152,6 @@ impl Check<'_> {
             mailbox.close().await;
             let message = format!("{n_failed} messages could not be fetched and stay on the server");
             return Err(Stop::failed(ErrorKind::Mailbox, message));
-        }
-        if listing.n_unidentified > 0 {
-            tracing::info!(account = %account.id, n = listing.n_unidentified, "messages without a name of their own");
         }
         // After POP3's QUIT there is nobody to talk to any more; closing says no more than that.
         Ok(self.leave(mailbox, Some(state).filter(|_| is_done && due.is_empty())).await)

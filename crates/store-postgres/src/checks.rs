@@ -9,7 +9,7 @@ use domain::{
     page::{Page, PageRequest},
     time::Timestamp,
 };
-use service::ports::{CheckStore, Finished, Lease, StoreError};
+use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
 
 use crate::{
     PostgresStore, Tx,
@@ -38,7 +38,9 @@ impl CheckStore for PostgresStore {
         now: Timestamp,
         lease_for: Duration,
         limit: u32,
+        busy: &[Way],
     ) -> Result<Vec<Lease>, StoreError> {
+        let busy: Vec<String> = busy.iter().map(ToString::to_string).collect();
         let mut tx = self.begin().await?;
         let mut rows = sqlx::query!(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
@@ -47,6 +49,8 @@ impl CheckStore for PostgresStore {
                  WHERE deleted_at IS NULL AND enabled AND (lease_owner IS NULL OR lease_until < $3)
                      AND (asked_at IS NOT NULL
                          OR (next_check_at IS NOT NULL AND next_check_at <= $3 AND automatic_check AND NOT is_stopped))
+                     AND CASE WHEN connector_id IS NULL THEN address || ' ' || port
+                         ELSE 'connector ' || connector_id END <> ALL($5)
                  ORDER BY COALESCE(asked_at, next_check_at)
                  LIMIT $4
                  FOR UPDATE SKIP LOCKED)
@@ -54,7 +58,8 @@ impl CheckStore for PostgresStore {
             owner,
             now.plus(lease_for).0,
             now.0,
-            i64::from(limit)
+            i64::from(limit),
+            &busy
         )
         .fetch_all(&mut *tx)
         .await

@@ -170,6 +170,11 @@ pub(crate) fn failure_kind(text: &str, row: i64) -> Result<ErrorKind, StoreError
     ErrorKind::parse(text).ok_or(StoreError::Corrupt { table: "accounts", column: "failure_kind", row })
 }
 
+/// Sizes that no column holds do not occur.
+pub(crate) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// Counts are never negative in the database.
 pub(crate) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)

@@ -12,14 +12,13 @@ use domain::{
     text::fold,
     time::Timestamp,
 };
-use serde::de::DeserializeOwned;
 use service::ports::{AccountStore, Purged, StoreError};
 use sqlx::{QueryBuilder, Row as _};
 
 use crate::{
     Db, SqliteStore, Tx, audit,
     error::{backend, taken},
-    record::{AccountRecord, count, pattern},
+    record::{AccountRecord, count, pattern, unpack},
 };
 
 #[async_trait]
@@ -386,11 +385,6 @@ impl SqliteStore {
         let records: Vec<AccountRecord> = builder.build_query_as().fetch_all(self.reader()).await.map_err(backend)?;
         records.into_iter().map(AccountRecord::into_row).collect()
     }
-}
-
-/// What SQLite packed into one JSON array. Row by row, each would cost a switch to the thread that holds the connection.
-fn unpack<T: DeserializeOwned>(packed: &str) -> Result<Vec<T>, StoreError> {
-    serde_json::from_str(packed).map_err(|it| StoreError::Backend(Box::new(it)))
 }
 
 /// One page in one order. It cannot be one checked statement: the order is part of the text. What is pushed comes from the

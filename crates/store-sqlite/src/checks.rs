@@ -9,7 +9,7 @@ use domain::{
     page::{Page, PageRequest},
     time::Timestamp,
 };
-use service::ports::{CheckStore, Finished, Lease, StoreError};
+use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
 
 use crate::{
     SqliteStore, Tx,
@@ -38,7 +38,10 @@ impl CheckStore for SqliteStore {
         now: Timestamp,
         lease_for: Duration,
         limit: u32,
+        busy: &[Way],
     ) -> Result<Vec<Lease>, StoreError> {
+        let busy: Vec<String> = busy.iter().map(ToString::to_string).collect();
+        let busy = serde_json::to_string(&busy).map_err(|it| StoreError::Backend(Box::new(it)))?;
         let mut tx = self.begin_light().await?;
         let mut rows = sqlx::query!(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
@@ -47,13 +50,16 @@ impl CheckStore for SqliteStore {
                  WHERE deleted_at IS NULL AND enabled AND (lease_owner IS NULL OR lease_until < $3)
                      AND (asked_at IS NOT NULL
                          OR (next_check_at IS NOT NULL AND next_check_at <= $3 AND automatic_check AND NOT is_stopped))
+                     AND CASE WHEN connector_id IS NULL THEN address || ' ' || port
+                         ELSE 'connector ' || connector_id END NOT IN (SELECT value FROM json_each($5))
                  ORDER BY COALESCE(asked_at, next_check_at)
                  LIMIT $4)
              RETURNING asked_at, next_check_at, id, fence, setup, epoch",
             owner,
             now.plus(lease_for).0,
             now.0,
-            i64::from(limit)
+            i64::from(limit),
+            busy
         )
         .fetch_all(&mut *tx)
         .await

@@ -9,7 +9,7 @@ use domain::{
     text::like_anywhere,
     time::Timestamp,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use service::ports::StoreError;
 use sqlx::FromRow;
 
@@ -182,6 +182,16 @@ impl TryFrom<RunRecord> for CheckRun {
 /// The kind of an account's failure.
 pub(crate) fn failure_kind(text: &str, row: i64) -> Result<ErrorKind, StoreError> {
     ErrorKind::parse(text).ok_or(StoreError::Corrupt { table: "accounts", column: "failure_kind", row })
+}
+
+/// What SQLite packed into one JSON array. Row by row, each would cost a switch to the thread that holds the connection.
+pub(crate) fn unpack<T: DeserializeOwned>(packed: &str) -> Result<Vec<T>, StoreError> {
+    serde_json::from_str(packed).map_err(|it| StoreError::Backend(Box::new(it)))
+}
+
+/// Sizes that no column holds do not occur.
+pub(crate) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// Counts are never negative in the database.

@@ -130,6 +130,7 @@ macro_rules! conformance {
             checks {
                 due_accounts_are_taken_longest_due_first,
                 accounts_that_are_not_to_be_checked_are_not_taken,
+                accounts_whose_way_is_busy_hold_nobody_up,
                 two_takers_share_no_account,
                 an_account_is_held_by_one_at_a_time,
                 a_lease_that_ran_out_can_be_taken,

@@ -21,7 +21,7 @@ pub use schedule::{
 pub use store::{
     AccountStore, Arrival, Assembled, AuditStore, CheckStore, ConnectorStore, CredentialStore, Finished, KnownRemote,
     Lease, LedgerStore, Purged, RemoteState, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore,
-    Verdict, WatchStore, WorkLeft,
+    Verdict, WatchStore, Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{
     account::{
-        Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Choice, Health, MessageCounts,
-        UsedBy,
+        Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Choice, Destination, Health,
+        MessageCounts, Route, UsedBy,
     },
     actor::Role,
     audit::{AuditEntry, AuditQuery, AuditRow},
@@ -479,6 +479,32 @@ pub trait LedgerStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// What checks share on their way: the connector, or else the server's address and port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    Connector(ConnectorId),
+    Direct(String, u16),
+}
+
+impl Way {
+    pub fn of(destination: &Destination) -> Self {
+        match destination.route {
+            Route::Connector(id) => Self::Connector(id),
+            Route::Direct => Self::Direct(destination.address.to_string(), destination.port),
+        }
+    }
+}
+
+/// As the stores compare it: `connector 3`, `mail.example.org 993`.
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connector(id) => write!(f, "connector {id}"),
+            Self::Direct(address, port) => write!(f, "{address} {port}"),
+        }
+    }
+}
+
 /// What a finished check leaves behind.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -498,12 +524,14 @@ pub struct Finished {
 #[async_trait]
 pub trait CheckStore: Send + Sync {
     /// Takes up to `limit` accounts that are free and due: enabled and automatically checked, or asked for. Longest due first.
+    /// Those whose way is busy are passed over.
     async fn take_due(
         &self,
         owner: &str,
         now: Timestamp,
         lease_for: Duration,
         limit: u32,
+        busy: &[Way],
     ) -> Result<Vec<Lease>, StoreError>;
     /// Takes this account whether due or not; `None` while somebody else holds it.
     async fn take_account(
