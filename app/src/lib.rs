@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod authorities;
 pub mod checks;
 pub mod codec;
 pub mod connectors;
@@ -73,6 +74,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities") view=authorities::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/new") view=authorities::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/save/:id") view=authorities::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>

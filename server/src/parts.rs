@@ -93,6 +93,7 @@ impl System {
             clock,
             vault,
             reader: Arc::new(Reader),
+            certificates: Arc::new(Reader),
             checker: Arc::new(collector.clone()),
             sender,
             reporter: Arc::new(reports.clone()),

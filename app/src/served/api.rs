@@ -1,6 +1,6 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, CheckRunId, RemoteId, ScheduleId};
+use domain::ids::{AccountId, AuthorityId, CheckRunId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +18,14 @@ pub enum Part {
     Deleted { page: u32 },
     Audit { query: String },
     Runs { id: ScheduleId, page: u32 },
+    Authorities { search: String, page: u32 },
+    Authority { id: Option<AuthorityId> },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, checks, ledger, schedules};
+    use crate::{accounts, audit, authorities, checks, ledger, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -35,6 +37,8 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Deleted { page } => accounts::deleted::load(page).await?,
         Part::Audit { query } => audit::entries::load(&query).await?,
         Part::Runs { id, page } => schedules::history::load(id, page).await?,
+        Part::Authorities { search, page } => authorities::report::load(&search, page).await?,
+        Part::Authority { id } => authorities::form::load(id).await?,
     };
     Ok(view.to_html())
 }

@@ -28,6 +28,8 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "notices-saved" => words.notices.saved,
         "connector-saved" => words.connectors.saved,
         "connector-deleted" => words.connectors.deleted,
+        "authority-saved" => words.trust.saved,
+        "authority-deleted" => words.trust.deleted,
         _ => return None,
     })
 }

@@ -25,6 +25,9 @@ pub enum AuditAction {
     ConnectorAdded,
     ConnectorChanged,
     ConnectorRemoved,
+    AuthorityAdded,
+    AuthorityChanged,
+    AuthorityRemoved,
     CheckAsked,
     MessageOpened,
     ReportExported,
@@ -45,7 +48,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -63,6 +66,9 @@ impl AuditAction {
         Self::ConnectorAdded,
         Self::ConnectorChanged,
         Self::ConnectorRemoved,
+        Self::AuthorityAdded,
+        Self::AuthorityChanged,
+        Self::AuthorityRemoved,
         Self::CheckAsked,
         Self::MessageOpened,
         Self::ReportExported,
@@ -101,6 +107,9 @@ impl AuditAction {
             Self::ConnectorAdded => "connector_added",
             Self::ConnectorChanged => "connector_changed",
             Self::ConnectorRemoved => "connector_removed",
+            Self::AuthorityAdded => "authority_added",
+            Self::AuthorityChanged => "authority_changed",
+            Self::AuthorityRemoved => "authority_removed",
             Self::CheckAsked => "check_asked",
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod actor;
 pub mod audit;
+pub mod authority;
 pub mod check;
 pub mod connector;
 pub mod credential;

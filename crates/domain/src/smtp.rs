@@ -184,6 +184,7 @@ pub struct Smtp {
 pub struct SmtpChoices {
     pub credentials: Vec<Choice>,
     pub connectors: Vec<Choice>,
+    pub authorities: Vec<Choice>,
 }
 
 /// How the sending of a test message went.

@@ -107,6 +107,7 @@ fn filter(filter: &AccountFilter, words: &Words) -> String {
     parts.extend(filter.secure_connection.map(|flag| format!("{}: {}", it.secure_connection, yes_no(flag))));
     parts.extend(filter.automatic_check.map(|flag| format!("{}: {}", it.automatic_check, yes_no(flag))));
     parts.extend(filter.keep_copy.map(|flag| format!("{}: {}", it.keep_copy, yes_no(flag))));
+    parts.extend(filter.skip_certificate.map(|flag| format!("{}: {}", it.skip_certificate, yes_no(flag))));
     parts.extend(filter.enabled.map(|flag| format!("{}: {}", it.status, state(flag))));
     if parts.is_empty() { words.report.all.to_owned() } else { parts.join("; ") }
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod authorities;
 mod checks;
 mod connectors;
 mod credentials;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use accounts::{Accounts, RESTORABLE_DAYS, Saved};
 pub use audit::Audit;
+pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
@@ -37,7 +39,7 @@ pub use visit::{open_submission, open_visit};
 pub use watch::{Watch, notices};
 
 use crate::{
-    ports::{Clock, MailSender, MessageReader, Notifier, Reporter, Store},
+    ports::{CertificateReader, Clock, MailSender, MessageReader, Notifier, Reporter, Store},
     sign_in::Attempts,
     vault::Vault,
 };
@@ -52,6 +54,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub vault: Arc<Vault>,
     pub reader: Arc<dyn MessageReader>,
+    pub certificates: Arc<dyn CertificateReader>,
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub reporter: Arc<dyn Reporter>,
@@ -81,6 +84,10 @@ impl Service {
 
     pub fn connectors(&self) -> Connectors<'_> {
         Connectors(&self.0)
+    }
+
+    pub fn authorities(&self) -> Authorities<'_> {
+        Authorities(&self.0)
     }
 
     pub fn sign_in(&self) -> SignIn<'_> {

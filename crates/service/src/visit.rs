@@ -1,7 +1,7 @@
 //! What a check needs to visit an account, and a report to be sent: the one place where sealed credentials are opened.
 
 use domain::{
-    account::{Account, Route},
+    account::{Account, Destination, Route},
     check::{ErrorKind, Stage},
     ids::CredentialId,
     smtp::Smtp,
@@ -9,7 +9,7 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-    ports::{MailError, Store, Submission, ViaConnector, Visit},
+    ports::{AuthorityBundle, MailError, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     vault::Vault,
 };
@@ -22,7 +22,7 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
         protocol: account.draft.protocol,
         destination: account.draft.destination.clone(),
         connector,
-        authority: None,
+        authority: find_authority(store, &account.draft.destination).await?,
         username,
         password,
         transcript: None,
@@ -35,7 +35,7 @@ pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> R
     Ok(Submission {
         destination: draft.destination.clone(),
         connector: open_connector(store, vault, draft.destination.route).await?,
-        authority: None,
+        authority: find_authority(store, &draft.destination).await?,
         credential: open_optional(store, vault, draft.credential_id).await?,
         sender: draft.sender.clone(),
     })
@@ -47,6 +47,12 @@ async fn open_connector(store: &dyn Store, vault: &Vault, route: Route) -> Resul
     let draft = found.ok_or_else(|| failed("the connector does not exist any more"))?.draft;
     let credential = open_optional(store, vault, draft.credential_id).await?;
     Ok(Some(ViaConnector { kind: draft.kind, address: draft.address, port: draft.port, credential }))
+}
+
+async fn find_authority(store: &dyn Store, destination: &Destination) -> Result<Option<AuthorityBundle>, MailError> {
+    let Some(id) = destination.security.authority_id() else { return Ok(None) };
+    let found = store.find_authority(id).await.map_err(|_| failed("the certificate authority could not be read"))?;
+    Ok(found.map(|it| AuthorityBundle { id, version: it.row.version, pem: it.pem.into() }))
 }
 
 async fn open_optional(

@@ -5,6 +5,7 @@
 mod accounts;
 mod arrivals;
 mod audit;
+mod authorities;
 mod checks;
 mod connectors;
 mod credentials;

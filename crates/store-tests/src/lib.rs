@@ -10,6 +10,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod authorities;
 pub mod checks;
 pub mod connectors;
 pub mod credentials;
@@ -78,6 +79,13 @@ macro_rules! conformance {
                 the_search_looks_at_names_and_addresses,
                 names_versions_and_references_are_checked,
                 a_connector_in_use_stays,
+            }
+            authorities {
+                an_authority_comes_back_as_it_was_added,
+                names_versions_and_references_are_checked,
+                an_authority_in_use_stays,
+                every_trust_comes_back_as_it_was_chosen,
+                what_skips_its_certificate_is_found,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

@@ -102,6 +102,9 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"deletions": {"account": 1, "planned": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"sample": {"account": 1, "remote": 1}}}), forbidden),
         ("/api/parts/load", json!({"part": {"deleted": {"page": 1}}}), good),
+        ("/api/parts/load", json!({"part": {"authorities": {"search": "", "page": 1}}}), good),
+        ("/api/parts/load", json!({"part": {"authority": {"id": null}}}), good),
+        ("/api/parts/load", json!({"part": {"authority": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"runs": {"id": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"transcript": {"account": 1, "run": 1}}}), forbidden),
@@ -160,7 +163,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
             assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
         }
     }
-    assert!(n_routes >= 43, "{n_routes} routes are described");
+    assert!(n_routes >= 48, "{n_routes} routes are described");
 }
 
 #[tokio::test]
@@ -200,7 +203,14 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "1/quarantine/1/retry",
     ];
     let accounts = accounts.map(|it| format!("/settings/email/imap-pop3/{it}"));
-    let others = ["credentials/save/new", "credentials/delete/1", "connectors/save/new", "connectors/delete/1"];
+    let others = [
+        "credentials/save/new",
+        "credentials/delete/1",
+        "connectors/save/new",
+        "connectors/delete/1",
+        "authorities/save/new",
+        "authorities/delete/1",
+    ];
     let others = others.map(|it| format!("/settings/{it}"));
     let outgoing = [
         "notices",

@@ -138,6 +138,18 @@ impl Security {
         matches!(self.trust(), Some(Trust::SkipCertificate { .. }))
     }
 
+    pub fn skip_until(self) -> Option<Day> {
+        self.trust().and_then(Trust::skip_until)
+    }
+
+    pub fn authority_id(self) -> Option<AuthorityId> {
+        self.trust().and_then(Trust::authority_id)
+    }
+
+    pub fn pin(self) -> Option<KeyPin> {
+        self.trust().and_then(Trust::pin)
+    }
+
     /// `ssl`, `tls`, or nothing for a plain connection.
     pub fn kind(self) -> Option<&'static str> {
         match self {
@@ -214,6 +226,7 @@ pub struct Choice {
 pub struct AccountChoices {
     pub credentials: Vec<Choice>,
     pub connectors: Vec<Choice>,
+    pub authorities: Vec<Choice>,
 }
 
 /// How many messages of an account are where.

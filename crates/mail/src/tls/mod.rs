@@ -1,6 +1,6 @@
 //! TLS around a connection. One configuration a trust policy, so that no session of a skipping one resumes in a verifying one.
 
-mod bundle;
+pub(crate) mod bundle;
 mod explain;
 mod verify;
 

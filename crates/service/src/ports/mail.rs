@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     account::{Destination, Protocol},
+    authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
     connector::ConnectorKind,
     ids::AuthorityId,
@@ -234,6 +235,12 @@ pub struct ReadMessage {
     pub has_html: bool,
     pub headers: Vec<(String, String)>,
     pub attachments: Vec<Attachment>,
+}
+
+/// Reads an authority's certificates.
+pub trait CertificateReader: Send + Sync {
+    /// `None` if a part of it is neither a certificate nor a revocation list, or no certificate is in it.
+    fn authority(&self, pem: &str) -> Option<AuthorityFacts>;
 }
 
 /// Reads stored messages. Pure computation: callers run it off the async threads.

@@ -10,10 +10,11 @@ use domain::{
     },
     actor::Role,
     audit::{AuditEntry, AuditQuery, AuditRow},
+    authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
     connector::{Connector, ConnectorDraft},
     credential::{Credential, CredentialDraft},
-    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
+    ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageIndex, MessageQuery, MessageRow},
@@ -63,6 +64,7 @@ pub trait Store:
     AccountStore
     + CredentialStore
     + ConnectorStore
+    + AuthorityStore
     + UserStore
     + AuditStore
     + LedgerStore
@@ -78,6 +80,7 @@ impl<T> Store for T where
     T: AccountStore
         + CredentialStore
         + ConnectorStore
+        + AuthorityStore
         + UserStore
         + AuditStore
         + LedgerStore
@@ -205,6 +208,31 @@ pub trait ConnectorStore: Send + Sync {
     /// `InUse` while an account or an SMTP record refers to it.
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError>;
+}
+
+#[async_trait]
+pub trait AuthorityStore: Send + Sync {
+    /// By name; `search` anywhere in name or subject.
+    async fn list_authorities(&self, search: &str, page: PageRequest) -> Result<Page<AuthorityRow>, StoreError>;
+    async fn authority_choices(&self) -> Result<Vec<Choice>, StoreError>;
+    async fn find_authority(&self, id: AuthorityId) -> Result<Option<Authority>, StoreError>;
+    async fn add_authority(
+        &self,
+        draft: &AuthorityDraft,
+        facts: &AuthorityFacts,
+        audit: &[AuditEntry],
+    ) -> Result<AuthorityId, StoreError>;
+    async fn change_authority(
+        &self,
+        id: AuthorityId,
+        version: i64,
+        draft: &AuthorityDraft,
+        facts: &AuthorityFacts,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError>;
+    /// `InUse` while an account or an SMTP record trusts it.
+    async fn remove_authority(&self, id: AuthorityId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
+    async fn authority_used_by(&self, id: AuthorityId) -> Result<UsedBy, StoreError>;
 }
 
 /// A user as the sign-in needs it.
