@@ -13,6 +13,7 @@ pub mod codec;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
+pub mod egress;
 pub mod error;
 pub mod inbox;
 pub mod ledger;
@@ -78,6 +79,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/authorities/new") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/authorities/save/:id") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>

@@ -25,7 +25,8 @@ pub async fn load(search: &str, page: u32) -> Result<AnyView, UserError> {
     let all = context::words();
     let words = &all.trust;
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
-    let new = move || may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{all.common.new}</a> });
+    let new =
+        move || may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{all.common.new}</a> });
     let search = search.to_owned();
     let filters = view! {
         <form method="get" action=PATH class="filters" role="search">

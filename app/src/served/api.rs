@@ -20,12 +20,13 @@ pub enum Part {
     Runs { id: ScheduleId, page: u32 },
     Authorities { search: String, page: u32 },
     Authority { id: Option<AuthorityId> },
+    Egress { address: String, port: String },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, ledger, schedules};
+    use crate::{accounts, audit, authorities, checks, egress, ledger, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -39,6 +40,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Runs { id, page } => schedules::history::load(id, page).await?,
         Part::Authorities { search, page } => authorities::report::load(&search, page).await?,
         Part::Authority { id } => authorities::form::load(id).await?,
+        Part::Egress { address, port } => egress::picture::load(address, port).await?,
     };
     Ok(view.to_html())
 }

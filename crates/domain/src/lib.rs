@@ -11,6 +11,7 @@ pub mod authority;
 pub mod check;
 pub mod connector;
 pub mod credential;
+pub mod egress;
 pub mod email;
 pub mod ids;
 pub mod incident;

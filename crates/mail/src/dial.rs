@@ -1,7 +1,5 @@
 //! The way to the server: directly, through SOCKS5 (RFC 1928), or through HTTP CONNECT (RFC 9110 section 9.3.6).
 
-use std::net::SocketAddr;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     account::{Address, Destination},
@@ -11,7 +9,7 @@ use domain::{
 use service::ports::{MailError, ViaConnector};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
 };
 use tokio_socks::tcp::Socks5Stream;
 
@@ -50,11 +48,7 @@ pub(crate) async fn dial(
 /// Resolves, applies the policy, and connects to an address that passed it.
 async fn connect(address: &Address, port: u16, egress: &Egress, stages: &Stages) -> Result<TcpStream, MailError> {
     let resolve = async {
-        let found: Vec<SocketAddr> = lookup_host((address.as_str(), port))
-            .await
-            .map_err(|it| MailError::new(ErrorKind::Resolve, Stage::Resolve, format!("{address} was not found: {it}")))?
-            .collect();
-        let permitted = egress.filter(found)?;
+        let permitted = egress.resolve(address, port).await?;
         let detail = permitted.iter().map(|it| it.ip().to_string()).collect::<Vec<_>>().join(", ");
         Ok((permitted, detail))
     };

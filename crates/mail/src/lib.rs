@@ -27,7 +27,7 @@ use domain::{
     account::{Protocol, Security},
     check::{ErrorKind, Stage},
 };
-pub use egress::Egress;
+pub use egress::{Egress, EgressLists, Resolver};
 pub use reader::Reader;
 use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
 
@@ -42,6 +42,10 @@ use crate::{
 pub struct MailSettings {
     /// What may be reached beyond the built-in policy, on any port.
     pub egress_allow: Vec<ipnet::IpNet>,
+    /// What may not be reached whatever is allowed.
+    pub egress_deny: Vec<ipnet::IpNet>,
+    /// Ports beside those of mail.
+    pub egress_ports: Vec<u16>,
     /// The largest message that is taken, bytes.
     pub size_limit: u64,
     /// How long the other side may be silent.
@@ -50,7 +54,13 @@ pub struct MailSettings {
 
 impl Default for MailSettings {
     fn default() -> Self {
-        Self { egress_allow: Vec::new(), size_limit: 50 * 1024 * 1024, step_timeout: Duration::from_secs(30) }
+        Self {
+            egress_allow: Vec::new(),
+            egress_deny: Vec::new(),
+            egress_ports: Vec::new(),
+            size_limit: 50 * 1024 * 1024,
+            step_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -65,7 +75,23 @@ pub struct Mail {
 impl Mail {
     /// Fails if the system's trust roots cannot be used.
     pub fn new(settings: MailSettings) -> Result<Self, rustls::Error> {
-        Ok(Self { egress: Egress::new(settings.egress_allow.clone()), tls: Tls::new()?, settings })
+        let lists = EgressLists {
+            allow: settings.egress_allow.clone(),
+            deny: settings.egress_deny.clone(),
+            ports: settings.egress_ports.clone(),
+        };
+        Ok(Self { egress: Egress::new(lists), tls: Tls::new()?, settings })
+    }
+
+    /// The same with another way to look names up.
+    #[must_use]
+    pub fn resolved_by(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { egress: self.egress.resolved_by(resolver), ..self }
+    }
+
+    /// What may be contacted.
+    pub fn egress(&self) -> Egress {
+        self.egress.clone()
     }
 }
 

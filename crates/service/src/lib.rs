@@ -9,6 +9,7 @@ mod authorities;
 mod checks;
 mod connectors;
 mod credentials;
+mod egress;
 mod error;
 mod ledger;
 mod messages;
@@ -29,6 +30,7 @@ pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
+pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use messages::{Messages, RawMessage};
@@ -39,7 +41,7 @@ pub use visit::{open_submission, open_visit};
 pub use watch::{Watch, notices};
 
 use crate::{
-    ports::{CertificateReader, Clock, MailSender, MessageReader, Notifier, Reporter, Store},
+    ports::{CertificateReader, Clock, EgressPolicy, MailSender, MessageReader, Notifier, Reporter, Store},
     sign_in::Attempts,
     vault::Vault,
 };
@@ -55,6 +57,7 @@ pub struct Parts {
     pub vault: Arc<Vault>,
     pub reader: Arc<dyn MessageReader>,
     pub certificates: Arc<dyn CertificateReader>,
+    pub egress: Arc<dyn EgressPolicy>,
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub reporter: Arc<dyn Reporter>,
@@ -88,6 +91,10 @@ impl Service {
 
     pub fn authorities(&self) -> Authorities<'_> {
         Authorities(&self.0)
+    }
+
+    pub fn egress(&self) -> Egress<'_> {
+        Egress(&self.0)
     }
 
     pub fn sign_in(&self) -> SignIn<'_> {

@@ -105,6 +105,8 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"authorities": {"search": "", "page": 1}}}), good),
         ("/api/parts/load", json!({"part": {"authority": {"id": null}}}), good),
         ("/api/parts/load", json!({"part": {"authority": {"id": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"egress": {"address": "", "port": ""}}}), good),
+        ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"runs": {"id": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"transcript": {"account": 1, "run": 1}}}), forbidden),

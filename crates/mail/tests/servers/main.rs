@@ -7,6 +7,7 @@ mod certificates;
 mod corpus;
 mod dialects;
 mod dovecot;
+mod egress;
 mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    account::{Destination, Protocol},
+    account::{Address, Destination, Protocol},
     authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
     connector::ConnectorKind,
+    egress::{EgressPicture, EgressTrial},
     ids::AuthorityId,
     message::{Attachment, MessageIndex},
 };
@@ -235,6 +236,15 @@ pub struct ReadMessage {
     pub has_html: bool,
     pub headers: Vec<(String, String)>,
     pub attachments: Vec<Attachment>,
+}
+
+/// What the server may contact.
+#[async_trait]
+pub trait EgressPolicy: Send + Sync {
+    fn picture(&self) -> EgressPicture;
+
+    /// Looks the name up and judges each address; contacts none of them.
+    async fn try_out(&self, address: &Address, port: u16) -> Result<Vec<EgressTrial>, MailError>;
 }
 
 /// Reads an authority's certificates.

@@ -10,9 +10,9 @@ mod schedule;
 mod store;
 
 pub use mail::{
-    AuthorityBundle, CertificateReader, FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer,
-    Mailbox, MailboxState, MessageReader, Part, ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript,
-    ViaConnector, Visit, Wanted,
+    AuthorityBundle, CertificateReader, EgressPolicy, FailedFetch, Fetched, FetchedBatch, Listed, Listing, MailError,
+    MailServer, Mailbox, MailboxState, MessageReader, Part, ReadError, ReadMessage, RemoteKey, Side, StageLog,
+    Transcript, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
 pub use schedule::{

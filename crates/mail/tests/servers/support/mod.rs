@@ -43,6 +43,7 @@ pub(crate) fn patient() -> MailSettings {
         egress_allow: vec!["127.0.0.0/8".parse().unwrap()],
         size_limit: SIZE_LIMIT,
         step_timeout: Duration::from_secs(15),
+        ..MailSettings::default()
     }
 }
 

@@ -105,7 +105,12 @@ pub(crate) struct Recording {
 
 impl Peer {
     pub(crate) async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on("127.0.0.1", script).await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(address: &str, script: Script) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let is_taken = Arc::new(AtomicBool::new(false));
