@@ -15,5 +15,5 @@ pub fn ReportPage() -> impl IntoView {
     let part = |_: &_, query: &leptos_router::params::ParamsMap| Part::Audit {
         query: query.to_query_string().trim_start_matches('?').to_owned(),
     };
-    view! { <ServedPage title=context::words().audit.title part/> }
+    view! { <ServedPage title=context::words().shell.audit part/> }
 }

@@ -44,7 +44,7 @@ pub async fn load(id: Option<AuthorityId>) -> Result<AnyView, UserError> {
 fn label(field: &str) -> &'static str {
     let words = context::words();
     match field {
-        "pem" => words.trust.pem,
+        "pem" => words.authorities.pem,
         _ => words.accounts.name,
     }
 }
@@ -52,7 +52,7 @@ fn label(field: &str) -> &'static str {
 #[component]
 fn Fields(posted: Posted<AuthorityForm>, stored: Option<Authority>) -> impl IntoView {
     let all = context::words();
-    let words = &all.trust;
+    let words = &all.authorities;
     let Posted { form, problems, is_conflict, error } = posted;
     let wants_grant = problems.iter().any(|it| it.rule == Rule::GrantNeeded);
     let problems = RwSignal::new(problems);
@@ -90,7 +90,7 @@ fn Fields(posted: Posted<AuthorityForm>, stored: Option<Authority>) -> impl Into
         {error.map(|error| view! { <Failure error/> })}
         <ErrorSummary problems label/>
         {conflict}
-        <form class="card form" method="post" enctype="multipart/form-data" action=format!("{PATH}/save/{target}") novalidate=true>
+        <form class="card form" method="post" enctype="multipart/form-data" action=format!("{PATH}/{target}") novalidate=true>
             <input type="hidden" name="version" value=version/>
             <TextField face=face("name", "") value=form.name/>
             <TextArea face=face("pem", words.pem_hint) value=form.pem/>
@@ -111,7 +111,7 @@ fn Fields(posted: Posted<AuthorityForm>, stored: Option<Authority>) -> impl Into
 /// What its certificates say, where it is used, and its deletion while nothing uses it.
 #[component]
 fn Facts(authority: Authority, used_by: domain::account::UsedBy) -> impl IntoView {
-    let words = &context::words().trust;
+    let words = &context::words().authorities;
     let row = authority.row;
     let may_delete = context::user().is_some_and(|it| it.role.may(Permission::Delete));
     let uses = if used_by.is_empty() {

@@ -1,5 +1,6 @@
 //! Certificate authorities: the report and the form. The server makes their HTML; the form posts natively.
 
+use domain::ids::AuthorityId;
 use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
@@ -16,23 +17,15 @@ pub mod form;
 #[cfg(feature = "ssr")]
 pub mod report;
 
-/// The path of the report; its records stand below it.
+/// The path of the report; its records stand below it, and each form is posted to the address that it has.
 pub const PATH: &str = "/settings/authorities";
 
+/// The report, or the form of the authority that the path names.
 #[component]
-pub fn ReportPage() -> impl IntoView {
-    let part = |_: &ParamsMap, query: &ParamsMap| Part::Authorities {
-        search: query.get("name").unwrap_or_default(),
-        page: number(query, "page", 1),
+pub fn AuthoritiesPage() -> impl IntoView {
+    let part = |path: &ParamsMap, query: &ParamsMap| match path.get("id") {
+        Some(id) => Part::Authority { id: (id != "new").then(|| AuthorityId(id.parse().unwrap_or(0))) },
+        None => Part::Authorities { search: query.get("name").unwrap_or_default(), page: number(query, "page", 1) },
     };
-    view! { <ServedPage title=context::words().trust.title part/> }
-}
-
-/// A new authority, or a stored one.
-#[component]
-pub fn FormPage() -> impl IntoView {
-    let part = |path: &ParamsMap, _: &ParamsMap| Part::Authority {
-        id: path.get("id").filter(|it| it != "new").map(|it| domain::ids::AuthorityId(it.parse().unwrap_or(0))),
-    };
-    view! { <ServedPage title=context::words().trust.ca part/> }
+    view! { <ServedPage title=context::words().shell.authorities part/> }
 }

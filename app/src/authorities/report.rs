@@ -23,7 +23,7 @@ pub async fn load(search: &str, page: u32) -> Result<AnyView, UserError> {
     let (service, now) = (service()?, service()?.now());
     let page = service.authorities().list(&actor()?, search.trim(), PageRequest::new(page, PAGE_SIZE)).await?;
     let all = context::words();
-    let words = &all.trust;
+    let words = &all.authorities;
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
     let new =
         move || may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{all.common.new}</a> });
@@ -55,9 +55,9 @@ pub async fn load(search: &str, page: u32) -> Result<AnyView, UserError> {
     let it = &all.accounts;
     let heads = [it.id, it.name, words.subject, words.expires, words.used_by, all.common.actions];
     let table = view! {
-        <div class="table-region" role="region" aria-label=words.title tabindex="0">
+        <div class="table-region" role="region" aria-label=all.shell.authorities tabindex="0">
             <table>
-                <caption class="visually-hidden">{words.title}</caption>
+                <caption class="visually-hidden">{all.shell.authorities}</caption>
                 <thead><tr>{heads.map(|it| view! { <th scope="col">{it}</th> }).into_iter().collect_view()}</tr></thead>
                 <tbody>{page.items.into_iter().map(|row| view! { <Row row now/> }).collect_view()}</tbody>
             </table>
@@ -69,7 +69,7 @@ pub async fn load(search: &str, page: u32) -> Result<AnyView, UserError> {
 
 #[component]
 fn Row(row: AuthorityRow, now: Timestamp) -> impl IntoView {
-    let words = &context::words().trust;
+    let words = &context::words().authorities;
     let AuthorityRow { id, name, facts, n_uses, .. } = row;
     let name_id = format!("authority-{id}");
     let expired = (facts.expires_at < now).then(|| view! { " "<span class="state warn">{words.expired}</span> });

@@ -20,5 +20,5 @@ pub fn EgressPage() -> impl IntoView {
         address: query.get("address").unwrap_or_default(),
         port: query.get("port").unwrap_or_default(),
     };
-    view! { <ServedPage title=context::words().egress.title part/> }
+    view! { <ServedPage title=context::words().shell.egress part/> }
 }
