@@ -75,10 +75,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities") view=authorities::ReportPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities/new") view=authorities::FormPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities/save/:id") view=authorities::FormPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/:id") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>

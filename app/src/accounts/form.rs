@@ -174,7 +174,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
             </section>
             <section>
                 <h2>{words.accounts.section_security}</h2>
-                <TrustFields chosen face=of authorities=options(&choices.authorities) without_tls is_live/>
+                <TrustFields chosen face=Callback::new(move |(name, hint)| of(name, hint)) authorities=options(&choices.authorities) without_tls is_live/>
                 <Radios face=of("secure_connection", "") options=yes_no chosen=is_secure/>
                 <Radios face=of("secure_connection_type", words.accounts.type_hint) options=[("tls", "TLS"), ("ssl", "SSL")] chosen=kind disabled=without_tls/>
             </section>

@@ -4,7 +4,10 @@ use leptos::prelude::*;
 
 use crate::{
     context,
-    ui::field::{Face, Radios, SelectField, TextField},
+    ui::{
+        field::{Face, Radios, SelectField, TextField},
+        icon::Icon,
+    },
 };
 
 /// What they hold.
@@ -29,9 +32,9 @@ pub fn trust_label(kind: &str) -> &'static str {
 
 /// What does not count with the choices above it is disabled, but only with script: without, nothing could be enabled later.
 #[component]
-pub fn TrustFields<F: Fn(&'static str, &str) -> Face>(
+pub fn TrustFields(
     chosen: Chosen,
-    face: F,
+    face: Callback<(&'static str, &'static str), Face>,
     authorities: Vec<(String, String)>,
     without_tls: Signal<bool>,
     is_live: RwSignal<bool>,
@@ -46,13 +49,19 @@ pub fn TrustFields<F: Fn(&'static str, &str) -> Face>(
     let kinds = ["system", "ca", "pin"].map(|it| (it.to_owned(), trust_label(it).to_owned())).to_vec();
     let yes_no = [("yes", all.common.yes), ("no", all.common.no)];
     let value = trust.get_untracked();
+    let mark = move || {
+        (*skips.read() == "yes" && !without_tls.get()).then(|| {
+            view! { <p><span class="state warn"><Icon name="alert"/>{all.accounts.skips_mark}</span></p> }
+        })
+    };
     view! {
-        <Radios face=face("skip_certificate", all.accounts.skip_hint) options=yes_no chosen=skips disabled=without_tls/>
-        <TextField face=face("skip_reason", words.reason_hint) value=chosen.reason disabled=without_skip/>
-        <TextField face=face("skip_until", words.until_hint) value=chosen.until kind="date" disabled=without_skip/>
-        <SelectField face=face("trust", words.trust_hint) options=kinds value disabled=without_trust
+        <Radios face=face.run(("skip_certificate", all.accounts.skip_hint)) options=yes_no chosen=skips disabled=without_tls/>
+        {mark}
+        <TextField face=face.run(("skip_reason", words.reason_hint)) value=chosen.reason disabled=without_skip/>
+        <TextField face=face.run(("skip_until", words.until_hint)) value=chosen.until kind="date" disabled=without_skip/>
+        <SelectField face=face.run(("trust", words.trust_hint)) options=kinds value disabled=without_trust
             on_change=Callback::new(move |it| trust.set(it))/>
-        <SelectField face=face("ca_id", words.ca_hint) empty=all.common.choose options=authorities value=chosen.ca disabled=without("ca")/>
-        <TextField face=face("pin", words.pin_hint) value=chosen.pin disabled=without("pin")/>
+        <SelectField face=face.run(("ca_id", words.ca_hint)) empty=all.common.choose options=authorities value=chosen.ca disabled=without("ca")/>
+        <TextField face=face.run(("pin", words.pin_hint)) value=chosen.pin disabled=without("pin")/>
     }
 }

@@ -181,7 +181,7 @@ fn Fields(details: Details) -> impl IntoView {
             </section>
             <section>
                 <h2>{accounts.section_security}</h2>
-                <TrustFields chosen face=of authorities=options(&authorities) without_tls is_live/>
+                <TrustFields chosen face=Callback::new(move |(name, hint)| of(name, hint)) authorities=options(&authorities) without_tls is_live/>
                 <Radios face=of("secure_connection", "") options=yes_no chosen=is_secure/>
                 <Radios face=of("secure_connection_type", own.type_hint) options=[("tls", "TLS"), ("ssl", "SSL")] chosen=kind
                     disabled=without_tls/>

@@ -399,7 +399,7 @@ pub(super) async fn save_authority(State(web): State<Web>, Path(id): Path<String
     };
     match web.service.authorities().save(&actor, target.id(), &form).await {
         Ok(_) => Redirect::to(&format!("{AUTHORITIES}?flash=authority-saved")).into_response(),
-        Err(error) => come_back(&web, &parts, &format!("{AUTHORITIES}/save/{id}"), form, error).await,
+        Err(error) => come_back(&web, &parts, &format!("{AUTHORITIES}/{id}"), form, error).await,
     }
 }
 

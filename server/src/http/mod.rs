@@ -68,7 +68,7 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
         .route("/settings/connectors/save/{id}", get(pages::page).post(forms::save_connector))
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
-        .route("/settings/authorities/save/{id}", get(pages::page).post(forms::save_authority))
+        .route("/settings/authorities/{id}", get(pages::page).post(forms::save_authority))
         .route("/settings/authorities/delete/{id}", post(forms::delete_authority))
         .route("/settings/email/smtp/save/{id}", get(pages::page).post(forms::save_smtp))
         .route("/settings/email/smtp/delete/{id}", post(forms::delete_smtp))

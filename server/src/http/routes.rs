@@ -210,7 +210,7 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "credentials/delete/1",
         "connectors/save/new",
         "connectors/delete/1",
-        "authorities/save/new",
+        "authorities/new",
         "authorities/delete/1",
     ];
     let others = others.map(|it| format!("/settings/{it}"));

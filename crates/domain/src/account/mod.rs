@@ -6,6 +6,7 @@ mod draft;
 mod filter;
 mod health;
 mod pin;
+mod trust;
 
 pub use address::Address;
 pub use destination::Destination;
@@ -14,6 +15,7 @@ pub use filter::{AccountColumn, AccountFilter, AccountQuery, AccountSort};
 pub use health::{Failure, Health, HealthState};
 pub use pin::KeyPin;
 use serde::{Deserialize, Serialize};
+pub use trust::Trust;
 
 use crate::{
     ids::{AccountId, AuthorityId, ConnectorId, CredentialId, SmtpId},
@@ -59,53 +61,6 @@ impl Protocol {
             (Self::Imap, _) => 143,
             (Self::Pop3, Security::Implicit(_)) => 995,
             (Self::Pop3, _) => 110,
-        }
-    }
-}
-
-/// Which certificates are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// Those that the system's roots vouch for, with the right name.
-    System,
-    /// Those that a registered authority vouches for, and nobody else, with the right name.
-    Authority(AuthorityId),
-    /// Any with this key: the name and the dates do not count.
-    Pin(KeyPin),
-    /// Any: "Skip certificate". Never the default. After its last day, none.
-    SkipCertificate { until: Option<Day> },
-}
-
-impl Trust {
-    /// `system`, `ca` or `pin`; skipping stands beside them and counts as the first.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::System | Self::SkipCertificate { .. } => "system",
-            Self::Authority(_) => "ca",
-            Self::Pin(_) => "pin",
-        }
-    }
-
-    pub fn authority_id(self) -> Option<AuthorityId> {
-        if let Self::Authority(id) = self { Some(id) } else { None }
-    }
-
-    pub fn pin(self) -> Option<KeyPin> {
-        if let Self::Pin(pin) = self { Some(pin) } else { None }
-    }
-
-    pub fn skip_until(self) -> Option<Day> {
-        if let Self::SkipCertificate { until } = self { until } else { None }
-    }
-
-    /// From the columns of a record: what is more than one of them counts as the one that lets less through.
-    pub fn from_parts(skip: bool, until: Option<Day>, authority: Option<AuthorityId>, pin: Option<KeyPin>) -> Self {
-        match (pin, authority) {
-            (Some(pin), _) => Self::Pin(pin),
-            (None, Some(id)) => Self::Authority(id),
-            (None, None) if skip => Self::SkipCertificate { until },
-            (None, None) => Self::System,
         }
     }
 }

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::problem::Rule;
 
 const PREFIX: &str = "SHA256:";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// SHA-256 of a certificate's `SubjectPublicKeyInfo` (as RFC 7469 section 2.4 pins it), written `SHA256:` and Base64.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyPin(pub [u8; 32]);
 
 impl KeyPin {
@@ -64,19 +61,6 @@ impl fmt::Display for KeyPin {
 impl fmt::Debug for KeyPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl TryFrom<String> for KeyPin {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        Self::parse(&text).map_err(|_| "no fingerprint of a key")
-    }
-}
-
-impl From<KeyPin> for String {
-    fn from(pin: KeyPin) -> Self {
-        pin.to_string()
     }
 }
 
