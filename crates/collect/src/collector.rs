@@ -31,7 +31,7 @@ use crate::{
     Settings,
     follow::follow,
     gate::{Gate, Pass, Queue},
-    keeper::Keeper,
+    keeper::{Hold, Keeper},
     run::RunLog,
     transcript::Taken,
     visit::Check,
@@ -217,7 +217,7 @@ impl Inner {
         Ok(next.map_or(LOOK_EVERY, |it| it.since(self.parts.clock.now()).clamp(Duration::from_millis(20), LOOK_EVERY)))
     }
 
-    fn hold(&self, lease: Lease) -> CancellationToken {
+    fn hold(&self, lease: Lease) -> Hold {
         let CollectorParts { store, clock, settings, .. } = &self.parts;
         self.keeper.hold(lease, store, clock, &self.owner, settings.lease_for)
     }
@@ -226,12 +226,11 @@ impl Inner {
         let this = Arc::clone(self);
         self.n_active.fetch_add(1, Ordering::Relaxed);
         self.visits.spawn(async move {
-            let lost = this.hold(lease);
+            let hold = this.hold(lease);
             let counted = Counted(&this.n_active);
-            if let Err(error) = this.attend(lease, &lost, counted).await {
+            if let Err(error) = this.attend(lease, &hold.lost, counted).await {
                 tracing::error!(%error, account = %lease.account_id, "a check could not begin");
             }
-            this.keeper.release(lease);
         });
     }
 
@@ -396,7 +395,9 @@ impl Inner {
     }
 
     fn joined(&self, id: AccountId) -> Option<watch::Receiver<CheckRun>> {
-        self.running().get(&id).filter(|it| it.borrow().finished_at.is_none()).cloned()
+        // One whose sender is gone has broken off without its end.
+        let is_live = |it: &&watch::Receiver<CheckRun>| it.has_changed().is_ok() && it.borrow().finished_at.is_none();
+        self.running().get(&id).filter(is_live).cloned()
     }
 
     async fn start(self: &Arc<Self>, id: AccountId, transcript: bool) -> Result<CheckTicket, StartError> {
@@ -432,12 +433,11 @@ impl Inner {
                 let (tell, told) = tokio::sync::oneshot::channel();
                 let this = Arc::clone(self);
                 self.visits.spawn(async move {
-                    let lost = this.hold(lease);
+                    let hold = this.hold(lease);
                     let turn = Turn { pass, _slot: None, _counted: None };
-                    if let Err(error) = this.visit(lease, account, &lost, turn, transcript, Some(tell)).await {
+                    if let Err(error) = this.visit(lease, account, &hold.lost, turn, transcript, Some(tell)).await {
                         tracing::error!(%error, account = %id, "a check could not begin");
                     }
-                    this.keeper.release(lease);
                 });
                 return told.await.map_err(|_| closed());
             }

@@ -21,8 +21,25 @@ struct Held {
     is_kept: bool,
 }
 
+/// A lease that is prolonged until this is dropped, however the visit ends.
+pub(crate) struct Hold {
+    keeper: Arc<Keeper>,
+    lease: Lease,
+    /// Cancelled when the lease turns out to be lost.
+    pub(crate) lost: CancellationToken,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.keeper.held();
+        if held.leases.get(&self.lease.account_id).is_some_and(|it| it.0 == self.lease.fence) {
+            held.leases.remove(&self.lease.account_id);
+        }
+    }
+}
+
 impl Keeper {
-    /// From now on the lease is prolonged, until it is released. The token is cancelled when it turns out to be lost.
+    /// From now on the lease is prolonged.
     pub(crate) fn hold(
         self: &Arc<Self>,
         lease: Lease,
@@ -30,7 +47,7 @@ impl Keeper {
         clock: &Arc<dyn Clock>,
         owner: &str,
         lease_for: Duration,
-    ) -> CancellationToken {
+    ) -> Hold {
         let lost = CancellationToken::new();
         let mut held = self.held();
         held.leases.insert(lease.account_id, (lease.fence, lost.clone()));
@@ -39,14 +56,8 @@ impl Keeper {
             let owner = owner.to_owned();
             tokio::spawn(async move { this.keep(&*store, &*clock, &owner, lease_for).await });
         }
-        lost
-    }
-
-    pub(crate) fn release(&self, lease: Lease) {
-        let mut held = self.held();
-        if held.leases.get(&lease.account_id).is_some_and(|it| it.0 == lease.fence) {
-            held.leases.remove(&lease.account_id);
-        }
+        drop(held);
+        Hold { keeper: Arc::clone(self), lease, lost }
     }
 
     /// Prolongs everything for as long as there is anything.
