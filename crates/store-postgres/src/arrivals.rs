@@ -28,7 +28,7 @@ fn names<'a>(keys: impl Iterator<Item = &'a RemoteKey>) -> Names {
 }
 
 pub(crate) async fn add_listed(tx: &mut Tx, lease: Lease, listed: &[Listed], at: Timestamp) -> Result<(), StoreError> {
-    let (uid_validities, (uids, uidls)) = names(listed.iter().map(|it| &it.key));
+    let (uid_validities, (uids, unique_ids)) = names(listed.iter().map(|it| &it.key));
     let sizes: Vec<i64> = listed.iter().map(|it| signed(it.size)).collect();
     sqlx::query!(
         "INSERT INTO remotes (account_id, epoch, uid_validity, uid, uidl, state, size, listed_at)
@@ -42,7 +42,7 @@ pub(crate) async fn add_listed(tx: &mut Tx, lease: Lease, listed: &[Listed], at:
         at.0,
         &uid_validities as &[Option<i64>],
         &uids as &[Option<i64>],
-        &uidls as &[Option<String>],
+        &unique_ids as &[Option<String>],
         &sizes
     )
     .execute(&mut **tx)
@@ -57,7 +57,7 @@ pub(crate) async fn find_remotes(
     lease: Lease,
     keys: &[&RemoteKey],
 ) -> Result<Vec<Option<(i64, RemoteState)>>, StoreError> {
-    let (uid_validities, (uids, uidls)) = names(keys.iter().copied());
+    let (uid_validities, (uids, unique_ids)) = names(keys.iter().copied());
     let rows = sqlx::query!(
         r#"WITH names AS (
              SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS names (uid_validity, uid, uidl, nth))
@@ -69,7 +69,7 @@ pub(crate) async fn find_remotes(
          WHERE remotes.account_id = $4 AND remotes.epoch = $5"#,
         &uid_validities as &[Option<i64>],
         &uids as &[Option<i64>],
-        &uidls as &[Option<String>],
+        &unique_ids as &[Option<String>],
         lease.account_id.0,
         lease.epoch
     )
