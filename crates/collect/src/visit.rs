@@ -140,7 +140,8 @@ impl Check<'_> {
         let n_failed =
             if has_work { ingest(parts, *lease, account, log, &mut *mailbox, plan.work).await?.n_failed } else { 0 };
         let is_done = n_failed == 0 && parts.store.work_left(*lease).await?.n_listed == 0;
-        if is_done && plan.n_renamable > 0 {
+        // Also what an earlier check left open that broke off.
+        if is_done {
             parts.store.settle_missing(*lease).await?;
         }
         let due = delete::due(parts, *lease, account).await?;
