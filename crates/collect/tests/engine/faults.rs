@@ -1,10 +1,11 @@
 //! What goes wrong, and where: every call of the store and every step of the mail server passes here.
 
 use std::{
+    collections::HashMap,
     future::pending,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -15,6 +16,8 @@ pub(crate) enum Fault {
     /// Never comes back, so that the process dies here: before the step took effect, or after.
     Hang,
     HangAfter,
+    /// Waits until the test lets it go on.
+    Pause,
     /// The database refuses.
     DiskFull,
     Busy,
@@ -41,11 +44,12 @@ pub(crate) enum At {
 #[derive(Default)]
 pub(crate) struct Faults {
     plan: Mutex<Option<(At, Fault)>>,
-    n_steps: AtomicU32,
+    n_times: Mutex<HashMap<String, u32>>,
     has_fired: AtomicBool,
     is_dead: AtomicBool,
-    /// Told when a step hangs.
+    /// Told when a step hangs or pauses.
     pub(crate) hung: Notify,
+    pub(crate) resumed: Notify,
 }
 
 impl Faults {
@@ -62,8 +66,13 @@ impl Faults {
         self.has_fired.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn n_steps(&self) -> u32 {
-        self.n_steps.load(Ordering::SeqCst)
+    /// How often this step was reached.
+    pub(crate) fn n_times(&self, name: &str) -> u32 {
+        self.n_times.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn note(&self, name: &str) {
+        *self.n_times.lock().unwrap().entry(name.to_owned()).or_default() += 1;
     }
 
     /// Nothing that this instance does from now on reaches anybody.
@@ -78,11 +87,17 @@ impl Faults {
     /// Before a step takes effect: the fault that happens there, unless that is to hang.
     pub(crate) async fn step(&self, name: &str) -> Option<Fault> {
         self.alive().await;
-        self.n_steps.fetch_add(1, Ordering::SeqCst);
+        self.note(name);
         let fault = self.take(name)?;
         self.has_fired.store(true, Ordering::SeqCst);
-        if fault == Fault::Hang {
-            self.hang().await;
+        match fault {
+            Fault::Hang => self.hang().await,
+            Fault::Pause => {
+                self.hung.notify_one();
+                self.resumed.notified().await;
+                return None;
+            }
+            _ => {}
         }
         Some(fault)
     }

@@ -5,8 +5,11 @@
 
 mod faults;
 mod faulty;
+mod instances;
 mod matrix;
 mod sequences;
 mod server;
 mod stored;
+mod visits;
+mod waiting;
 mod world;

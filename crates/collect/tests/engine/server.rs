@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -55,9 +55,9 @@ pub(crate) struct Maildrop {
     pub(crate) hold: Duration,
     /// Why nobody gets in.
     pub(crate) refusal: Option<MailError>,
-    pub(crate) can_idle: bool,
     pub(crate) breaks_idle: bool,
     sessions: HashMap<u64, Arc<Faults>>,
+    pub(crate) is_idle: bool,
     pub(crate) n_opened: u32,
     pub(crate) n_listed: u32,
     /// The ids of what was listed last.
@@ -79,9 +79,9 @@ impl Maildrop {
             keep_copy: true,
             hold: Duration::ZERO,
             refusal: None,
-            can_idle: true,
             breaks_idle: false,
             sessions: HashMap::new(),
+            is_idle: false,
             n_opened: 0,
             n_listed: 0,
             last_listed: Vec::new(),
@@ -314,7 +314,9 @@ struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.maildrop.lock().unwrap().sessions.remove(&self.id);
+        let mut maildrop = self.maildrop.lock().unwrap();
+        maildrop.sessions.remove(&self.id);
+        maildrop.is_idle = false;
     }
 }
 
@@ -453,12 +455,17 @@ impl Mailbox for Session {
     }
 
     fn can_idle(&self) -> bool {
-        self.state.uid_validity.is_some() && self.maildrop().can_idle
+        self.state.uid_validity.is_some()
     }
 
     async fn idle(&mut self, at_most: Duration) -> Result<bool, MailError> {
         self.step("server.idle", Stage::Select).await?;
+        if self.maildrop().breaks_idle {
+            return Err(MailError::new(ErrorKind::Protocol, Stage::Select, "the connection is over"));
+        }
+        self.maildrop().is_idle = true;
         let told = tokio::time::timeout(at_most, self.changes.changed()).await.is_ok();
+        self.maildrop().is_idle = false;
         self.step("server.told", Stage::Select).await?;
         if self.maildrop().breaks_idle {
             return Err(MailError::new(ErrorKind::Protocol, Stage::Select, "the connection is over"));
@@ -485,22 +492,26 @@ impl Session {
     }
 }
 
-/// A clock that stands still until it is moved.
-pub(crate) struct TestClock(Mutex<Timestamp>);
+/// A clock that stands still until it is moved, or that goes on from there.
+pub(crate) struct TestClock {
+    now: Mutex<Timestamp>,
+    began: Option<Instant>,
+}
 
 impl TestClock {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Timestamp::from_seconds(1_700_000_000)))
+    pub(crate) fn new(is_ticking: bool) -> Self {
+        let began = is_ticking.then(Instant::now);
+        Self { now: Mutex::new(Timestamp::from_seconds(1_700_000_000)), began }
     }
 
     pub(crate) fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap();
+        let mut now = self.now.lock().unwrap();
         *now = now.plus(by);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.now.lock().unwrap().plus(self.began.map(|it| it.elapsed()).unwrap_or_default())
     }
 }

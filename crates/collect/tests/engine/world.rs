@@ -11,7 +11,7 @@ use std::{
 
 use collect::{Collector, CollectorParts, Settings};
 use domain::{
-    account::{AccountDraft, Address, Destination, Protocol, Route, Security, Trust},
+    account::{AccountDraft, Address, Destination, Health, Protocol, Route, Security, Trust},
     check::{CheckRun, Outcome},
     credential::CredentialDraft,
     ids::{AccountId, CredentialId},
@@ -25,6 +25,7 @@ use service::{
 };
 use store_sqlite::SqliteStore;
 use tempfile::TempDir;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     faults::{Fault, Faults},
@@ -76,13 +77,22 @@ pub(crate) fn settings() -> Settings {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_clock(TestClock::new(false)).await
+    }
+
+    /// Where time goes by.
+    pub(crate) async fn ticking() -> Self {
+        Self::with_clock(TestClock::new(true)).await
+    }
+
+    async fn with_clock(clock: TestClock) -> Self {
         // Commits wait for the disk: in memory there are thousands of them in a second.
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
         let url = format!("sqlite://{}/posthorn.db", folder.path().display());
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&url).await.unwrap());
         let archive = Arc::new(Archive::new(Arc::clone(&store)));
-        let clock = Arc::new(TestClock::new());
+        let clock = Arc::new(clock);
         let servers = Arc::new(Servers::new(Arc::clone(&archive), Arc::clone(&clock) as _));
         let vault = Arc::new(Vault::new(&[7; 32]));
         Self { store, archive, servers, clock, vault, n_accounts: AtomicU32::new(0), _folder: folder }
@@ -165,6 +175,26 @@ impl World {
         Instance { collector, faults }
     }
 
+    /// An instance that checks what falls due.
+    pub(crate) fn run(&self, settings: Settings) -> Running {
+        let instance = self.instance(settings);
+        let (shutdown, told) = watch::channel(false);
+        let task = tokio::spawn(instance.collector.clone().run(told));
+        Running { instance, shutdown, task }
+    }
+
+    pub(crate) async fn is_held(&self, subject: &Subject) -> bool {
+        self.store.is_held(subject.id, self.clock.now()).await.unwrap()
+    }
+
+    pub(crate) async fn health(&self, subject: &Subject) -> Health {
+        self.store.find_account(subject.id).await.unwrap().unwrap().health
+    }
+
+    pub(crate) async fn n_stored(&self, subject: &Subject) -> usize {
+        self.archive.stored(subject.id).await.len()
+    }
+
     /// The next life after one that was killed: its leases have run out.
     pub(crate) fn next_instance(&self) -> Instance {
         self.clock.advance(LEASE * 2);
@@ -178,16 +208,25 @@ impl World {
     /// Checks until there is nothing more to do.
     pub(crate) async fn until_quiet(&self, instance: &Instance, subject: &Subject) {
         for _ in 0..20 {
+            let run = self.until_good(instance, subject).await;
+            if run.new_messages == 0 && run.deleted_messages == 0 {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// Checks until a check ends well.
+    pub(crate) async fn until_good(&self, instance: &Instance, subject: &Subject) -> CheckRun {
+        for _ in 0..20 {
             self.clock.advance(LEASE * 2);
             match instance.check(subject).await {
-                Ended::Run(run) if run.outcome == Outcome::Ok && run.new_messages == 0 && run.deleted_messages == 0 => {
-                    return;
-                }
+                Ended::Run(run) if run.outcome == Outcome::Ok => return run,
                 Ended::Run(_) | Ended::NotStarted => {}
                 Ended::Hung => panic!("it hangs for no reason"),
             }
         }
-        panic!("it never comes to rest: {:?}", instance.check(subject).await);
+        panic!("no check ends well: {:?}", instance.check(subject).await);
     }
 }
 
@@ -213,6 +252,44 @@ impl Subject {
 pub(crate) struct Instance {
     pub(crate) collector: Collector,
     pub(crate) faults: Arc<Faults>,
+}
+
+/// An instance at work.
+pub(crate) struct Running {
+    pub(crate) instance: Instance,
+    pub(crate) shutdown: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops it in an orderly way.
+    pub(crate) async fn stop(self) {
+        self.shutdown.send(true).unwrap();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("it stops").unwrap();
+    }
+
+    /// Ends it at once, wherever it is.
+    pub(crate) fn kill(self) {
+        self.instance.faults.kill();
+        self.task.abort();
+    }
+}
+
+/// So long a test waits for what must come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let at = std::panic::Location::caller();
+    async move {
+        let waiting = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{at}: never {what}");
+    }
 }
 
 /// What became of asking for a check.
