@@ -79,13 +79,10 @@ impl Gate {
             // Registered before looking, so that nobody leaves unnoticed in between.
             let mut left = std::pin::pin!(self.left.notified());
             left.as_mut().enable();
-            match self.try_enter(&way, queue, waiting.is_some()) {
+            match self.try_enter(&way, queue, waiting.is_some(), give_up) {
                 Entry::Inside(at) => {
                     let pass = Pass { gate: Arc::clone(self), way };
                     drop(waiting);
-                    if at > give_up {
-                        return None;
-                    }
                     sleep_until(at).await;
                     return Some(pass);
                 }
@@ -98,16 +95,22 @@ impl Gate {
         }
     }
 
-    fn try_enter(&self, way: &Way, queue: Queue, is_waiting: bool) -> Entry {
+    fn try_enter(&self, way: &Way, queue: Queue, is_waiting: bool, give_up: Instant) -> Entry {
         let mut hosts = self.hosts();
         let (limit, now) = (hosts.limit, Instant::now());
         let new = || Host { n_inside: 0, n_waiting: 0, next_start: now };
+        let next_start = hosts.next_start;
         let host = hosts.by_way.entry(way.clone()).or_insert_with(new);
         if host.n_inside < limit {
+            let at_host = host.next_start.max(now);
+            let at = at_host.max(next_start);
+            // Whoever will not wait so long takes no place in the row: else those who come again and again would move the next
+            // start away from everybody.
+            if at > give_up {
+                return Entry::Full;
+            }
             host.n_inside += 1;
-            let at = host.next_start.max(now);
-            host.next_start = at + self.pace_per_host;
-            let at = at.max(hosts.next_start);
+            host.next_start = at_host + self.pace_per_host;
             hosts.next_start = at + self.pace;
             hosts.forget();
             return Entry::Inside(at);
@@ -224,6 +227,23 @@ mod tests {
         drop(inside);
         assert!(queued.await.unwrap() && asked.await.unwrap());
         assert_eq!(gate.busy(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_at_once_moves_no_start_away() {
+        let gate = Arc::new(Gate::new(100, 1, 0));
+        for n in 0..11 {
+            let spawned = Arc::clone(&gate);
+            tokio::spawn(async move { spawned.enter(way(&format!("{n}")), Queue::Short, SECOND * 10).await.is_some() });
+        }
+        tokio::task::yield_now().await;
+        for _ in 0..1_000 {
+            assert!(gate.enter(way("b"), Queue::Short, SECOND * 10).await.is_none());
+        }
+        tokio::time::sleep(SECOND * 2).await;
+        let began = Instant::now();
+        assert!(gate.enter(way("b"), Queue::Short, SECOND * 10).await.is_some());
+        assert!(began.elapsed() <= SECOND * 9, "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

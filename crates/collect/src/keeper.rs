@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::ids::AccountId;
-use service::ports::{Clock, Lease, Store};
+use service::ports::{Clock, Lease, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// The leases that this instance works under.
@@ -19,6 +19,8 @@ struct Held {
     leases: HashMap<AccountId, (i64, CancellationToken)>,
     /// Somebody prolongs them.
     is_kept: bool,
+    /// What this instance had on paper the last time, and nobody worked on.
+    strays: HashSet<(AccountId, i64)>,
 }
 
 /// A lease that is prolonged until this is dropped, however the visit ends.
@@ -74,7 +76,10 @@ impl Keeper {
                 held.leases.iter().map(|(id, (fence, _))| (*id, *fence)).collect()
             };
             match store.extend_leases(owner, clock.now().plus(lease_for)).await {
-                Ok(kept) => self.give_up(&before, &kept.into_iter().collect()),
+                Ok(kept) => {
+                    self.give_up(&before, &kept.iter().copied().collect());
+                    self.give_back_strays(kept, store, clock).await;
+                }
                 // If that goes on, others take over; what is written then is refused by its fence.
                 Err(error) => tracing::warn!(%error, "the leases could not be prolonged"),
             }
@@ -92,7 +97,31 @@ impl Keeper {
         }
     }
 
+    /// A visit whose end could not be written, or that never began because the answer was lost, leaves a lease that would be
+    /// prolonged with the others for ever. One that nobody works on for the second time is given back, and checked again.
+    async fn give_back_strays(&self, kept: Vec<(AccountId, i64)>, store: &dyn Store, clock: &dyn Clock) {
+        let found: Vec<_> = {
+            let mut held = self.held();
+            let is_stray = |it: &(AccountId, i64)| held.leases.get(&it.0).is_none_or(|held| held.0 != it.1);
+            let strays: HashSet<_> = kept.into_iter().filter(is_stray).collect();
+            let before = std::mem::replace(&mut held.strays, strays);
+            held.strays.extract_if(|it| before.contains(it)).collect()
+        };
+        for (account_id, fence) in found {
+            tracing::warn!(account = %account_id, "nobody works under this lease: it is given back");
+            if let Err(error) = give_back(account_id, fence, store, clock).await {
+                tracing::warn!(%error, account = %account_id, "the lease could not be given back");
+            }
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn give_back(account_id: AccountId, fence: i64, store: &dyn Store, clock: &dyn Clock) -> Result<(), StoreError> {
+    let account = store.find_account(account_id).await?;
+    let due_at = account.filter(|it| it.draft.enabled && it.draft.automatic_check).map(|_| clock.now());
+    store.give_back(Lease { account_id, fence, setup: 0, epoch: 0, due_at: None }, due_at).await
 }

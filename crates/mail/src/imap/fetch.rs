@@ -18,6 +18,9 @@ use crate::{
 /// Commands that are always in flight, and so many where they ask for little.
 const IN_FLIGHT: usize = 2;
 const IN_FLIGHT_MAX: usize = 8;
+/// Bytes that are asked for ahead, by the sizes that the server listed: over a long way the server must not wait for the next
+/// question. Nothing is set aside for them before they come.
+const AHEAD_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What came of a message.
 enum Body {
@@ -172,7 +175,7 @@ impl Work {
 
     fn may_ask(&self) -> bool {
         let n = self.in_flight.len();
-        n < IN_FLIGHT || (n < IN_FLIGHT_MAX && self.listed_in_flight() < BATCH_BYTES)
+        n < IN_FLIGHT || (n < IN_FLIGHT_MAX && self.listed_in_flight() < AHEAD_BYTES)
     }
 }
 
