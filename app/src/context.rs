@@ -43,7 +43,11 @@ pub fn load_words(texts: String) {
 
 /// The language of this page.
 pub fn locale() -> Locale {
-    use_context().unwrap_or_default()
+    let chosen = use_context();
+    // A server function is called by its own: then the request tells.
+    #[cfg(feature = "ssr")]
+    let chosen = chosen.or_else(|| Some(server::preferences().0));
+    chosen.unwrap_or_default()
 }
 
 /// The words of this page.

@@ -7,11 +7,13 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod authorities;
 pub mod checks;
 pub mod codec;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
+pub mod egress;
 pub mod error;
 pub mod inbox;
 pub mod ledger;
@@ -20,6 +22,7 @@ pub mod posted;
 #[cfg(feature = "ssr")]
 pub mod refused;
 pub mod schedules;
+pub mod served;
 #[cfg(feature = "ssr")]
 pub mod shell;
 pub mod sign_in;
@@ -57,10 +60,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/email/imap-pop3/save/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id/inbox") view=inbox::InboxPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/quarantine") view=ledger::quarantine::QuarantinePage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::sample::SamplePage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::deletions::DeletionsPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=inbox::transcript::TranscriptPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine") view=ledger::page::QuarantinePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::page::SamplePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::page::DeletionsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=ledger::page::TranscriptPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/checks") view=checks::page::ChecksPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices") view=notices::form::NoticesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices/test") view=notices::form::NoticesPage ssr=SsrMode::Async/>
@@ -73,6 +76,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id/test") view=connectors::test::TestPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/:id") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>

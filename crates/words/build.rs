@@ -10,6 +10,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 const LANGUAGES: [&str; 3] = ["en", "pt-BR", "es"];
+/// What only the server says: in mails and files, and on pages whose HTML it makes. The browser has no word of it, and code for the
+/// browser that asks for one does not compile.
+const SERVER_ONLY: [&str; 4] = ["audit", "authorities", "egress", "notice"];
+const NATIVE: &str = "#[cfg(not(target_arch = \"wasm32\"))]";
 /// Between two texts of a language's list.
 const SEPARATOR: char = '\u{1e}';
 
@@ -67,18 +71,22 @@ struct Text {
 fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String> {
     let mut code = String::new();
     let (mut whole, mut made) = (String::new(), String::new());
-    let mut lists = vec![Vec::new(); LANGUAGES.len()];
-    for (area, texts) in areas {
+    // The browser's, and the others.
+    let mut lists = [vec![Vec::new(); LANGUAGES.len()], vec![Vec::new(); LANGUAGES.len()]];
+    let is_server_only = |area: &str| SERVER_ONLY.contains(&area);
+    let (of_server, of_browser): (Vec<_>, Vec<_>) = areas.iter().partition(|it| is_server_only(it.0));
+    for (area, texts) in of_browser.into_iter().chain(of_server) {
         let name = type_name(area);
-        let fields = area_code(&mut code, area, texts)?;
-        writeln!(whole, "    pub {area}: {name},")?;
-        write!(made, "            {area}: {name} {{")?;
+        let only = if is_server_only(area) { format!("{NATIVE}\n") } else { String::new() };
+        let fields = area_code(&mut code, area, texts, &only)?;
+        writeln!(whole, "{only}    pub {area}: {name},")?;
+        write!(made, "{only}            {area}: {name} {{")?;
         if has_plurals(&texts[0]) {
             write!(made, " spoken,")?;
         }
         for Text { field, wordings, .. } in fields {
             write!(made, " {field}: next(),")?;
-            for (list, wording) in lists.iter_mut().zip(wordings) {
+            for (list, wording) in lists[usize::from(is_server_only(area))].iter_mut().zip(wordings) {
                 ensure!(!wording.contains(SEPARATOR), "{area}: `{field}` has a separator in it");
                 list.push(wording);
             }
@@ -91,19 +99,17 @@ fn generate(areas: &BTreeMap<String, Vec<Map<String, Value>>>) -> Result<String>
          /// From the texts of a language in their order.\n    \
          fn of(spoken: Locale, mut next: impl FnMut() -> &'static str) -> Self {{\n        Self {{\n{made}        }}\n    }}\n}}"
     )?;
-    for (language, list) in LANGUAGES.iter().zip(lists) {
-        let text = list.join(&SEPARATOR.to_string());
-        writeln!(
-            code,
-            "#[cfg(not(target_arch = \"wasm32\"))]\npub(crate) static {}: &str = {text:?};",
-            constant(language)
-        )?;
+    for (suffix, lists) in ["", "_SERVER"].iter().zip(lists) {
+        for (language, list) in LANGUAGES.iter().zip(lists) {
+            let text = list.join(&SEPARATOR.to_string());
+            writeln!(code, "{NATIVE}\npub(crate) static {}{suffix}: &str = {text:?};", constant(language))?;
+        }
     }
     Ok(code)
 }
 
 /// The struct of an area, and its texts in the order of its fields.
-fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Result<Vec<Text>> {
+fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>], only: &str) -> Result<Vec<Text>> {
     let name = type_name(area);
     let (mut fields, mut methods) = (Vec::new(), String::new());
     let all =
@@ -134,7 +140,7 @@ fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Res
             _ => bail!(missing()),
         }
     }
-    writeln!(code, "/// The words of `locales/*/{area}.json`.\n#[derive(Debug)]\npub struct {name} {{")?;
+    writeln!(code, "/// The words of `locales/*/{area}.json`.\n{only}#[derive(Debug)]\npub struct {name} {{")?;
     if has_plurals(&texts[0]) {
         writeln!(code, "    spoken: Locale,")?;
     }
@@ -144,7 +150,7 @@ fn area_code(code: &mut String, area: &str, texts: &[Map<String, Value>]) -> Res
     }
     writeln!(code, "}}\n")?;
     if !methods.is_empty() {
-        writeln!(code, "impl {name} {{\n{methods}}}\n")?;
+        writeln!(code, "{only}impl {name} {{\n{methods}}}\n")?;
     }
     Ok(fields)
 }

@@ -19,7 +19,8 @@ const refused: number[] = [];
 
 /** Adds an account of the Dovecot, with a mailbox of its own. */
 async function account(user: string, more = {}): Promise<number> {
-  const credential = await client.add('/credentials', { name: user, username: user, secret: 'pass' });
+  // Dovecot takes no spaces in names of users.
+  const credential = await client.add('/credentials', { name: user, username: user.replace(' ', '-'), secret: 'pass' });
   return client.add('/accounts', {
     name: user, address: 'localhost', protocol: 'imap', port: dovecot.ports.imaps, credential_id: credential, skip_certificate: true,
     automatic_check: false, ...more,

@@ -6,6 +6,12 @@ import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { freePort, run } from './process';
 
+/** A key and the certificates that are shown for it, in PEM. */
+export interface Identity {
+  key: string;
+  certificate: string;
+}
+
 export class Dovecot {
   private delivered = 0;
 
@@ -17,12 +23,14 @@ export class Dovecot {
     readonly certificate: string,
   ) {}
 
-  static async start(): Promise<Dovecot> {
+  /** With a certificate and key of somebody's own, or with one that vouches for itself. */
+  static async start(identity?: Identity): Promise<Dovecot> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
     chmodSync(folder, 0o755);
     const [imap, imaps, pop3, pop3s] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    if (identity) show(folder, identity);
+    else await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
       '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
       '-addext', 'basicConstraints=critical,CA:FALSE']);
     mkdirSync(join(folder, 'mail'));
@@ -86,6 +94,12 @@ export class Dovecot {
     return new Dovecot(folder, child, { imap, imaps, pop3, pop3s }, certificate);
   }
 
+  /** From now on another certificate and key. */
+  show(identity: Identity): void {
+    show(this.folder, identity);
+    this.child.kill('SIGHUP');
+  }
+
   /** Puts a message into a user's inbox. */
   deliver(user: string, message: string): void {
     const box = join(this.folder, 'mail', user);
@@ -111,6 +125,11 @@ export class Dovecot {
     await ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function show(folder: string, { key, certificate }: Identity): void {
+  writeFileSync(join(folder, 'key.pem'), key);
+  writeFileSync(join(folder, 'cert.pem'), certificate);
 }
 
 /** Waits until somebody listens; gives up when the program has ended. */

@@ -29,6 +29,12 @@ pub(crate) struct Options {
     /// CIDR ranges, separated by commas, that may be reached beyond the egress policy, on any port.
     #[arg(long, env = "POSTHORN_EGRESS_ALLOW", global = true, value_delimiter = ',')]
     pub(crate) egress_allow: Vec<IpNet>,
+    /// CIDR ranges, separated by commas, that may not be reached, whatever is allowed.
+    #[arg(long, env = "POSTHORN_EGRESS_DENY", global = true, value_delimiter = ',')]
+    pub(crate) egress_deny: Vec<IpNet>,
+    /// Ports, separated by commas, that mail servers and connectors may have beside those of mail.
+    #[arg(long, env = "POSTHORN_EGRESS_PORTS", global = true, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) egress_ports: Vec<u16>,
     /// The address under which users reach the server, behind a proxy.
     #[arg(long, env = "POSTHORN_PUBLIC_URL", global = true)]
     pub(crate) public_url: Option<String>,
@@ -73,6 +79,8 @@ struct Settings {
     database_url: Option<String>,
     master_key_file: Option<PathBuf>,
     egress_allow: Vec<IpNet>,
+    egress_deny: Vec<IpNet>,
+    egress_ports: Vec<u16>,
     public_url: Option<String>,
     trusted_proxies: Vec<IpNet>,
     fonts: Option<PathBuf>,
@@ -94,6 +102,8 @@ pub(crate) struct Config {
     pub(crate) database_url: String,
     pub(crate) master_key_file: Option<PathBuf>,
     pub(crate) egress_allow: Vec<IpNet>,
+    pub(crate) egress_deny: Vec<IpNet>,
+    pub(crate) egress_ports: Vec<u16>,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) fonts: Option<PathBuf>,
@@ -149,6 +159,8 @@ impl Config {
             database_url: options.database_url.or(file.database_url).unwrap_or_else(in_data),
             master_key_file: options.master_key_file.or(file.master_key_file),
             egress_allow: or(options.egress_allow, file.egress_allow),
+            egress_deny: or(options.egress_deny, file.egress_deny),
+            egress_ports: if options.egress_ports.is_empty() { file.egress_ports } else { options.egress_ports },
             fonts: options.fonts.or(file.fonts),
             public_url: options.public_url.or(file.public_url),
             trusted_proxies: or(options.trusted_proxies, file.trusted_proxies),

@@ -1,4 +1,4 @@
-//! `posthorn export` and `posthorn import`: connectors, credentials and accounts as one JSON document.
+//! `posthorn export` and `posthorn import`: certificate authorities, connectors, credentials and accounts as one JSON document.
 //!
 //! Records refer to each other by name, because ids differ from one installation to the next. A secret is never exported; an
 //! import takes one where a credential has it. What the database has under the same name is changed to what the document says,
@@ -10,22 +10,24 @@ use anyhow::{Result, bail};
 use domain::{
     account::{AccountDraft, AccountFilter, AccountForm, AccountQuery, AccountSort},
     actor::Actor,
+    authority::AuthorityDraft,
     connector::{ConnectorDraft, ConnectorForm},
     credential::CredentialForm,
+    ids::AuthorityId,
     page::PAGE_SIZE_MAX,
     problem::{Problem, Rule},
     text::fold,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use service::{Error, Service};
+use service::{Error, Service, ports::CertificateReader as _};
 
-use crate::api::dto::{AccountOut, Body, ConnectorOut, CredentialOut};
+use crate::api::dto::{AccountOut, AuthorityOut, Body, ConnectorOut, CredentialOut};
 
 /// The only form of the document so far.
 const VERSION: u32 = 1;
 /// What a record of this installation has and a document does not.
-const LOCAL: [&str; 10] = [
+const LOCAL: [&str; 15] = [
     "id",
     "version",
     "used_by",
@@ -36,6 +38,11 @@ const LOCAL: [&str; 10] = [
     "last_ok_at",
     "last_error_at",
     "last_error",
+    "ca_id",
+    "subject",
+    "fingerprint",
+    "certificates",
+    "expires_at",
 ];
 
 /// The document; records have the fields of the REST interface, with names in the place of ids.
@@ -43,6 +50,8 @@ const LOCAL: [&str; 10] = [
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
     posthorn: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    authorities: Vec<Map<String, Value>>,
     #[serde(default)]
     connectors: Vec<Map<String, Value>>,
     #[serde(default)]
@@ -62,6 +71,10 @@ pub(crate) struct Imported {
 pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document, Error> {
     let here = Here::read(service, actor).await?;
     let credential = |it: i64| here.credentials.iter().find(|(_, (id, _))| *id == it).map(|it| it.1.1.clone());
+    let mut authorities = Vec::new();
+    for id in sorted(&here.authorities) {
+        authorities.push(record(&AuthorityOut::from(service.authorities().load(actor, AuthorityId(id)).await?)));
+    }
     let mut connectors = Vec::new();
     for id in sorted(&here.connectors) {
         let connector = service.connectors().load(actor, domain::ids::ConnectorId(id)).await?;
@@ -79,11 +92,13 @@ pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document,
         let of = credential(account.draft.credential_id.0);
         let route = account.draft.destination.route.connector_id();
         let via = route.and_then(|it| here.connectors.values().find(|(id, _)| *id == it.0)).map(|it| it.1.clone());
-        let names = [("credential", of), ("network_connector", via)];
+        let authority = account.draft.destination.security.authority_id();
+        let ca = authority.and_then(|it| here.authorities.values().find(|(id, _)| *id == it.0)).map(|it| it.1.clone());
+        let names = [("credential", of), ("network_connector", via), ("ca", ca)];
         accounts.push(with(record(&AccountOut::from(account)), names));
     }
     service.accounts().export(actor, &AccountQuery::default(), "JSON").await?;
-    Ok(Document { posthorn: VERSION, connectors, credentials, accounts })
+    Ok(Document { posthorn: VERSION, authorities, connectors, credentials, accounts })
 }
 
 fn sorted(records: &Names) -> Vec<i64> {
@@ -129,6 +144,23 @@ pub(crate) async fn import(service: &Service, actor: &Actor, document: Document)
         let id = saved.map_err(|it| in_record("credential", &form.name, it))?;
         imported.count(old);
         here.credentials.add(&form.name, id.0);
+    }
+    for fields in &document.authorities {
+        let mut form = Body::of(fields).authority();
+        let old = here.authorities.id(&form.name);
+        if let Some(id) = old {
+            let before = service.authorities().load(actor, AuthorityId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.row.version.to_string();
+            let same = AuthorityDraft { name: before.row.name, pem: before.pem };
+            if AuthorityDraft::try_from(&form) == Ok(same) {
+                continue;
+            }
+            "yes".clone_into(&mut form.grant_credential);
+        }
+        let saved = service.authorities().save(actor, old.map(AuthorityId), &form).await;
+        let id = saved.map_err(|it| in_record("certificate authority", &form.name, it))?;
+        imported.count(old);
+        here.authorities.add(&form.name, id.0);
     }
     for fields in &document.connectors {
         let mut form = connector_form(fields, &here.credentials);
@@ -208,6 +240,16 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
         known.credentials.add(&form.name, 1);
         note("credential", &form.name, problems);
     }
+    for fields in &document.authorities {
+        let form = Body::of(fields).authority();
+        let mut problems = AuthorityDraft::try_from(&form).err().unwrap_or_default();
+        if problems.is_empty() && mail::Reader.authority(&form.pem).is_none() {
+            problems.push(Problem::new("pem", Rule::NotACertificate));
+        }
+        problems.extend(twice(&mut seen, "certificate authority", &form.name));
+        known.authorities.add(&form.name, 1);
+        note("certificate authority", &form.name, problems);
+    }
     for fields in &document.connectors {
         let form = connector_form(fields, &known.credentials);
         let mut problems = ConnectorDraft::try_from(&form).err().unwrap_or_default();
@@ -222,6 +264,7 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
         problems.extend(twice(&mut seen, "account", &form.name));
         problems.extend(missing(fields, "credential", &known.credentials));
         problems.extend(missing(fields, "network_connector", &known.connectors));
+        problems.extend(missing(fields, "ca", &known.authorities));
         problems.dedup();
         note("account", &form.name, problems);
     }
@@ -263,6 +306,7 @@ fn account_form(fields: &Map<String, Value>, names: &Here) -> AccountForm {
         credential_id: id(names.credentials.id(&body.text("credential"))),
         use_network_connector: if via.is_empty() { "no" } else { "yes" }.to_owned(),
         network_connector_id: id(names.connectors.id(&via)),
+        ca_id: id(names.authorities.id(&body.text("ca"))),
         version: String::new(),
         ..body.account()
     }
@@ -289,6 +333,7 @@ impl ByName for Names {
 /// What is registered here.
 #[derive(Clone, Default)]
 struct Here {
+    authorities: Names,
     connectors: Names,
     credentials: Names,
     accounts: Names,
@@ -298,6 +343,9 @@ impl Here {
     async fn read(service: &Service, actor: &Actor) -> Result<Self, Error> {
         let mut here = Self::default();
         let choices = service.accounts().choices(actor).await?;
+        for it in &choices.authorities {
+            here.authorities.add(&it.name, it.id);
+        }
         for it in &choices.connectors {
             here.connectors.add(&it.name, it.id);
         }

@@ -51,10 +51,13 @@ impl System {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = MailSettings {
             egress_allow: config.egress_allow.clone(),
+            egress_deny: config.egress_deny.clone(),
+            egress_ports: config.egress_ports.clone(),
             size_limit: config.collect.size_limit,
             ..MailSettings::default()
         };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
+        let egress = Arc::new(mail.egress());
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
@@ -94,6 +97,8 @@ impl System {
             clock,
             vault,
             reader: Arc::new(Reader),
+            certificates: Arc::new(Reader),
+            egress,
             checker: Arc::new(collector.clone()),
             sender,
             prober,

@@ -27,6 +27,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ("bundle size", bundle::check_size),
         ("app alone", bundle::build_spa),
         ("end to end", e2e),
+        ("kills while mail is deleted", || soak(&["kill", "12"])),
+        ("chaos between instances", || soak(&["chaos", "30"])),
     ];
     let steps: Vec<&Step> = match arguments.first().map(String::as_str) {
         None => [lint, unit, e2e].into_iter().flatten().collect(),
@@ -78,6 +80,15 @@ fn e2e() -> Result<()> {
     };
     npm(&["ci", "--no-audit", "--no-fund"])?;
     npm(&["test"])
+}
+
+/// A short run of what `cargo xtask soak` does at length, with the binary that the end-to-end tests were run against.
+fn soak(arguments: &[&str]) -> Result<()> {
+    command(env::current_exe()?)
+        .arg("soak")
+        .args(arguments)
+        .env("POSTHORN_BINARY", fs::canonicalize("target/debug/posthorn")?)
+        .run()
 }
 
 /// A throw-away PostgreSQL cluster on a socket in a folder of its own. It stops and vanishes with the value.

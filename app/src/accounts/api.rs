@@ -58,10 +58,3 @@ pub async fn load_account_form(id: Option<i64>) -> Result<FormAnswer, UserError>
     let posted = use_context::<Posted<AccountForm>>().unwrap_or_else(fresh);
     Ok(FormAnswer { posted, choices: accounts.choices(&actor).await?, account, counts })
 }
-
-#[server(endpoint = "accounts/deleted", input = Json, output = Json)]
-pub async fn deleted_accounts(page: u32) -> Result<Page<Account>, UserError> {
-    let (service, actor) = (crate::context::service()?, crate::context::actor()?);
-    let request = domain::page::PageRequest::new(page, domain::page::PAGE_SIZE);
-    Ok(service.accounts().deleted(&actor, request).await?)
-}

@@ -43,7 +43,13 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
     });
     let n_hidden = move || {
         let filter = query.get().filter;
-        let flags = [filter.secure_connection, filter.automatic_check, filter.keep_copy, filter.enabled];
+        let flags = [
+            filter.secure_connection,
+            filter.automatic_check,
+            filter.keep_copy,
+            filter.skip_certificate,
+            filter.enabled,
+        ];
         flags.iter().flatten().count() + usize::from(filter.health.is_some())
     };
     let is_open = RwSignal::new(is_open_by_url || untrack(n_hidden) > 0);
@@ -110,6 +116,7 @@ fn MoreFilters(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl 
         ("secure_connection", it.secure_connection, yes_no()),
         ("automatic_check", it.automatic_check, yes_no()),
         ("keep_copy", it.keep_copy, yes_no()),
+        ("skip_certificate", it.skip_certificate, yes_no()),
         ("status", it.status, states),
         ("health", it.health, healths),
     ];

@@ -12,6 +12,7 @@ use super::{
     PATH,
     api::{FormAnswer, load_account_form},
     label,
+    trust::{Chosen, TrustFields, trust_label},
 };
 use crate::{
     context,
@@ -101,6 +102,14 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
         };
         form.standard_port().map(|it| it.to_string()).unwrap_or_default()
     });
+    let chosen = Chosen {
+        skip: form.skip_certificate.clone(),
+        reason: form.skip_reason.clone(),
+        until: form.skip_until.clone(),
+        trust: form.trust.clone(),
+        ca: form.ca_id.clone(),
+        pin: form.pin.clone(),
+    };
     let yes_no = [("yes", words.common.yes), ("no", words.common.no)];
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
     let wants_grant = problems.with_untracked(|it| it.iter().any(|it| it.rule == Rule::GrantNeeded));
@@ -165,7 +174,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
             </section>
             <section>
                 <h2>{words.accounts.section_security}</h2>
-                <Radios face=of("skip_certificate", words.accounts.skip_hint) options=yes_no chosen=RwSignal::new(form.skip_certificate) disabled=without_tls/>
+                <TrustFields chosen face=Callback::new(move |(name, hint)| of(name, hint)) authorities=options(&choices.authorities) without_tls is_live/>
                 <Radios face=of("secure_connection", "") options=yes_no chosen=is_secure/>
                 <Radios face=of("secure_connection_type", words.accounts.type_hint) options=[("tls", "TLS"), ("ssl", "SSL")] chosen=kind disabled=without_tls/>
             </section>
@@ -240,13 +249,20 @@ fn Conflict(mine: AccountForm, stored: Account, choices: AccountChoices) -> impl
         ("network_connector_id", &mine.network_connector_id, &theirs.network_connector_id),
         ("credential_id", &mine.credential_id, &theirs.credential_id),
         ("skip_certificate", &mine.skip_certificate, &theirs.skip_certificate),
+        ("skip_reason", &mine.skip_reason, &theirs.skip_reason),
+        ("skip_until", &mine.skip_until, &theirs.skip_until),
+        ("trust", &mine.trust, &theirs.trust),
+        ("ca_id", &mine.ca_id, &theirs.ca_id),
+        ("pin", &mine.pin, &theirs.pin),
         ("secure_connection", &mine.secure_connection, &theirs.secure_connection),
         ("secure_connection_type", &mine.secure_connection_type, &theirs.secure_connection_type),
     ];
     let shown = |field: &str, value: &str| {
         let name = |choices: &[Choice]| choices.iter().find(|it| it.id.to_string() == value).map(|it| it.name.clone());
         let text = match (field, value) {
-            ("name" | "hold_days" | "address" | "port", _) => None,
+            ("name" | "hold_days" | "address" | "port" | "skip_reason" | "skip_until" | "pin", _) => None,
+            ("trust", _) => Some(trust_label(value).to_owned()),
+            ("ca_id", _) => name(&choices.authorities),
             ("network_connector_id", _) => name(&choices.connectors),
             ("credential_id", _) => name(&choices.credentials),
             ("interval_s", _) => value.parse().ok().map(interval_label),

@@ -6,13 +6,14 @@ pub mod filters;
 pub mod form;
 pub mod health;
 pub mod report;
+pub mod trust;
 
 /// Where the report is; everything else of accounts is below.
 pub const PATH: &str = "/settings/email/imap-pop3";
 
 /// The label of a field of the form, by its name in the JSON interface.
 pub fn label(field: &str) -> &'static str {
-    let words = &crate::context::words().accounts;
+    let (words, trust) = (&crate::context::words().accounts, &crate::context::words().trust);
     match field {
         "name" => words.account_name,
         "keep_copy" => words.keep_copy_column,
@@ -27,6 +28,11 @@ pub fn label(field: &str) -> &'static str {
         "use_network_connector" => words.use_connector,
         "network_connector_id" => words.connector,
         "skip_certificate" => words.skip_certificate,
+        "skip_reason" => trust.reason,
+        "skip_until" => trust.until,
+        "trust" => trust.trust,
+        "ca_id" => trust.ca,
+        "pin" => trust.pin,
         "secure_connection" => words.use_safe,
         "secure_connection_type" => words.secure_type,
         _ => words.credential,

@@ -1,5 +1,7 @@
 //! The audit log: who did what, when, from where, what was before and what is after.
 
-pub mod api;
+#[cfg(feature = "ssr")]
+pub mod entries;
 pub mod report;
+#[cfg(feature = "ssr")]
 pub mod wording;

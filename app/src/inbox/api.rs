@@ -3,7 +3,7 @@
 use domain::{
     account::Health,
     check::CheckRun,
-    ids::{AccountId, CheckRunId, MessageId},
+    ids::{AccountId, MessageId},
     message::{MessageContent, MessageQuery, MessageRow},
     page::Page,
     time::Timestamp,
@@ -16,9 +16,6 @@ use crate::{codec::Json, error::UserError};
 /// How much of a source is shown; all of it can be downloaded.
 #[cfg(feature = "ssr")]
 const SOURCE_MAX: usize = 256 * 1024;
-/// How much of a transcript is shown; the interface gives all of it.
-#[cfg(feature = "ssr")]
-const TRANSCRIPT_MAX: usize = 1024 * 1024;
 /// How many of the last checks are listed.
 #[cfg(feature = "ssr")]
 const N_RUNS: u32 = 20;
@@ -88,13 +85,4 @@ pub async fn start_check(account: AccountId, transcript: bool) -> Result<CheckRu
     let ticket = service()?.checks().ask(&actor()?, account, transcript).await?;
     let run = ticket.updates.borrow().clone();
     Ok(run)
-}
-
-/// The dialogue of a check with the server, if it was taken down.
-#[server(endpoint = "inbox/transcript", input = Json, output = Json)]
-pub async fn load_transcript(account: AccountId, run: CheckRunId) -> Result<Source, UserError> {
-    use crate::context::{actor, service};
-
-    let text = service()?.checks().transcript(&actor()?, account, run).await?;
-    Ok(Source { is_cut: text.len() > TRANSCRIPT_MAX, text: super::text::shown(text.as_bytes(), TRANSCRIPT_MAX) })
 }

@@ -4,51 +4,41 @@ use domain::{
     actor::Permission,
     ids::{AccountId, MessageId},
     ledger::{Deletion, DeletionProof, PlannedDeletion},
+    page::{PAGE_SIZE, Page, PageRequest},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::api::{Deletions, load_deletions};
 use crate::{
     context,
-    credentials::used::id_in_path,
+    error::UserError,
     inbox::{
         query::Place,
         tabs::{Tab, Tabs, address},
         text::{When, plain, plain_or, size},
     },
-    ui::{notice::Failure, page::Page, pager::Pager, table::Plain},
+    ui::{pager::Pager, table::Plain},
 };
 
-#[component]
-pub fn DeletionsPage() -> impl IntoView {
-    let words = context::words();
-    let (params, query) = (use_params_map(), use_query_map());
-    let account = Memo::new(move |_| id_in_path(params.read().get("id")).unwrap_or(AccountId(0)));
-    let number = move |key: &str| id_in_path(query.read().get(key)).unwrap_or(1);
-    let wanted = Memo::new(move |_| (account.get(), number("planned"), number("page")));
-    let answer =
-        Resource::new_blocking(move || wanted.get(), |(account, planned, page)| load_deletions(account, planned, page));
-    view! {
-        <Page title=words.ledger.deletions>
-            {move || view! { <Tabs account=account.get() current=Tab::Deletions/> }}
-            <Transition fallback=|| view! { <p aria-busy="true">{context::words().common.loading}</p> }>
-                {move || Suspend::new(async move {
-                    match answer.await {
-                        Ok(answer) => view! { <Both account=account.get_untracked() answer/> }.into_any(),
-                        Err(error) => view! { <Failure error/> }.into_any(),
-                    }
-                })}
-            </Transition>
-        </Page>
-    }
+/// One page of each.
+pub async fn load(account: AccountId, planned: u32, page: u32) -> Result<AnyView, UserError> {
+    let (service, actor, here) = (context::service()?, context::actor()?, address(account, Tab::Deletions));
+    let account_name = service.accounts().load(&actor, account).await?.draft.name;
+    let planned = service.ledger().planned_deletions(&actor, account, PageRequest::new(planned, PAGE_SIZE)).await?;
+    let receipts = service.ledger().deletions(&actor, account, PageRequest::new(page, PAGE_SIZE)).await?;
+    context::first_page_instead(&planned, &here);
+    context::first_page_instead(&receipts, &here);
+    Ok(view! { <Tabs account current=Tab::Deletions/><Both account account_name planned receipts/> }.into_any())
 }
 
 #[component]
-fn Both(account: AccountId, answer: Deletions) -> impl IntoView {
+fn Both(
+    account: AccountId,
+    account_name: String,
+    planned: Page<PlannedDeletion>,
+    receipts: Page<Deletion>,
+) -> impl IntoView {
     let words = context::words();
     let own = &words.ledger;
-    let Deletions { account_name, planned, receipts } = answer;
     let (first, second) = (planned.page, receipts.page);
     let here = address(account, Tab::Deletions);
     let other = here.clone();
@@ -139,11 +129,7 @@ fn Receipt(account: AccountId, deletion: Deletion) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use domain::{
-        ids::RemoteId,
-        page::{Page as PageOf, PageRequest},
-        time::Timestamp,
-    };
+    use domain::{ids::RemoteId, time::Timestamp};
 
     use super::*;
 
@@ -162,12 +148,10 @@ mod tests {
             proof: DeletionProof::Reconciled,
             run: None,
         };
-        let answer = Deletions {
-            account_name: "Orders".to_owned(),
-            planned: PageOf::new(Vec::new(), 0, PageRequest::default()),
-            receipts: PageOf::new(vec![receipt], 1, PageRequest::default()),
-        };
-        let html = Owner::new().with(|| view! { <Both account=AccountId(1) answer/> }.to_html());
+        let (account, account_name) = (AccountId(1), "Orders".to_owned());
+        let planned = Page::new(Vec::new(), 0, PageRequest::default());
+        let receipts = Page::new(vec![receipt], 1, PageRequest::default());
+        let html = Owner::new().with(|| view! { <Both account account_name planned receipts/> }.to_html());
         assert!(html.contains("&lt;b&gt;") && !html.contains("<b>") && !html.contains('\u{202e}'), "{html}");
         assert!(html.contains("Missing from the next listing") && html.contains("Nothing will be deleted."), "{html}");
     }

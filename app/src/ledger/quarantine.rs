@@ -4,58 +4,37 @@ use domain::{
     actor::Permission,
     ids::AccountId,
     ledger::{Trouble, TroubleState},
+    page::{PAGE_SIZE, Page, PageRequest},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::api::{Quarantine, load_quarantine};
 use crate::{
     context,
-    credentials::used::id_in_path,
+    error::UserError,
     inbox::{
         tabs::{Tab, Tabs, address},
         text::{When, plain, size},
     },
-    ui::{
-        notice::{Empty, Failure},
-        page::Page,
-        pager::Pager,
-        table::Plain,
-    },
+    ui::{notice::Empty, pager::Pager, table::Plain},
 };
 
 fn may(permission: Permission) -> bool {
     context::user().is_some_and(|it| it.role.may(permission))
 }
 
-#[component]
-pub fn QuarantinePage() -> impl IntoView {
-    let words = context::words();
-    let (params, query) = (use_params_map(), use_query_map());
-    let account = Memo::new(move |_| id_in_path(params.read().get("id")).unwrap_or(AccountId(0)));
-    let number = Memo::new(move |_| id_in_path(query.read().get("page")).unwrap_or(1));
-    let answer =
-        Resource::new_blocking(move || (account.get(), number.get()), |(account, page)| load_quarantine(account, page));
-    view! {
-        <Page title=words.ledger.quarantine>
-            {move || view! { <Tabs account=account.get() current=Tab::Quarantine/> }}
-            <Transition fallback=|| view! { <p aria-busy="true">{context::words().common.loading}</p> }>
-                {move || Suspend::new(async move {
-                    match answer.await {
-                        Ok(answer) => view! { <Rows account=account.get_untracked() answer/> }.into_any(),
-                        Err(error) => view! { <Failure error/> }.into_any(),
-                    }
-                })}
-            </Transition>
-        </Page>
-    }
+/// One page of them.
+pub async fn load(account: AccountId, page: u32) -> Result<AnyView, UserError> {
+    let (service, actor) = (context::service()?, context::actor()?);
+    let account_name = service.accounts().load(&actor, account).await?.draft.name;
+    let page = service.ledger().trouble(&actor, account, PageRequest::new(page, PAGE_SIZE)).await?;
+    context::first_page_instead(&page, &address(account, Tab::Quarantine));
+    Ok(view! { <Tabs account current=Tab::Quarantine/><Rows account account_name page/> }.into_any())
 }
 
 #[component]
-fn Rows(account: AccountId, answer: Quarantine) -> impl IntoView {
+fn Rows(account: AccountId, account_name: String, page: Page<Trouble>) -> impl IntoView {
     let words = context::words();
     let own = &words.ledger;
-    let Quarantine { account_name, page } = answer;
     let here = address(account, Tab::Quarantine);
     let title = view! { <h2><bdi>{account_name}</bdi></h2> };
     if page.items.is_empty() {
@@ -115,7 +94,7 @@ fn Row(trouble: Trouble, here: String) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ids::RemoteId, page::Page as PageOf, page::PageRequest, time::Timestamp};
+    use domain::{ids::RemoteId, time::Timestamp};
 
     use super::*;
 
@@ -135,9 +114,9 @@ mod tests {
         };
         let shown = |items: Vec<Trouble>| {
             let total = items.len() as u64;
-            let page = PageOf::new(items, total, PageRequest::default());
-            let answer = Quarantine { account_name: "<i>".to_owned(), page };
-            Owner::new().with(|| view! { <Rows account=AccountId(1) answer/> }.to_html())
+            let page = Page::new(items, total, PageRequest::default());
+            let account_name = "<i>".to_owned();
+            Owner::new().with(|| view! { <Rows account=AccountId(1) account_name page/> }.to_html())
         };
         let html = shown(vec![trouble]);
         assert!(html.contains("&lt;b&gt;") && !html.contains("<b>") && !html.contains('\u{202e}'), "{html}");

@@ -2,9 +2,9 @@
 //! zone are made on the server, which has the calendar.
 
 use domain::{
-    ids::{DeliveryId, ReportRunId, ScheduleId},
+    ids::ScheduleId,
     page::{Page, PageRequest},
-    schedule::{DeliveryState, Format, RunOutcome, ScheduleForm},
+    schedule::{RunOutcome, ScheduleForm},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -44,43 +44,6 @@ pub struct FormAnswer {
     /// Whether there is an SMTP configuration to send by.
     pub can_send: bool,
     pub next_runs: Vec<String>,
-}
-
-/// What became of one mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailLine {
-    pub id: DeliveryId,
-    pub recipient: String,
-    pub state: DeliveryState,
-    /// When its state was written, how often it was tried, and when it is tried again.
-    pub when: String,
-    pub detail: String,
-}
-
-/// A run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunLine {
-    pub id: ReportRunId,
-    pub due_at: String,
-    pub outcome: RunOutcome,
-    pub asked_by: Option<String>,
-    pub n_rows: Option<u64>,
-    pub n_changes: Option<u64>,
-    pub detail: String,
-    pub files: Vec<Format>,
-    pub mails: Vec<MailLine>,
-}
-
-/// A schedule's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunsAnswer {
-    pub id: ScheduleId,
-    pub version: i64,
-    pub name: String,
-    pub is_enabled: bool,
-    /// When, which accounts, to whom.
-    pub sentences: Vec<String>,
-    pub runs: Page<RunLine>,
 }
 
 #[server(endpoint = "schedules/list", input = Json, output = Json)]
@@ -151,50 +114,4 @@ pub async fn preview_runs(form: ScheduleForm) -> Result<Vec<String>, UserError> 
     use crate::context::{actor, service};
 
     Ok(std::future::ready(service()?.schedules().preview(&actor()?, &form)).await?)
-}
-
-#[server(endpoint = "schedules/runs", input = Json, output = Json)]
-pub async fn load_runs(id: ScheduleId, page: PageRequest) -> Result<RunsAnswer, UserError> {
-    use super::wording;
-    use crate::context::{actor, service, words};
-
-    let (service, actor, words) = (service()?, actor()?, words());
-    let schedules = service.schedules();
-    let schedule = schedules.load(&actor, id).await?;
-    let draft = schedule.draft;
-    let local = |at| schedules.local(&draft.timing.zone, at);
-    let next = schedule
-        .next_run_at
-        .map_or_else(|| words.schedules.paused_state.to_owned(), |at| words.schedules.next_at(local(at)));
-    let recipients: Vec<_> = draft.recipients.iter().map(ToString::to_string).collect();
-    let mail = |it: domain::schedule::Delivery| MailLine {
-        when: wording::mail_times(&it, local, words),
-        id: it.id,
-        recipient: it.recipient,
-        state: it.state,
-        detail: it.detail,
-    };
-    let runs = schedules.runs(&actor, id, page).await?.map(|run| RunLine {
-        id: run.id,
-        due_at: local(run.due_at),
-        outcome: run.outcome,
-        asked_by: run.asked_by,
-        n_rows: run.n_rows,
-        n_changes: run.n_changes,
-        detail: run.detail,
-        files: run.files.iter().map(|it| it.format).collect(),
-        mails: run.deliveries.into_iter().map(mail).collect(),
-    });
-    Ok(RunsAnswer {
-        id,
-        version: schedule.version,
-        is_enabled: draft.enabled,
-        sentences: vec![
-            format!("{}. {next}", wording::timing(&draft.timing, words)),
-            wording::query(&draft.query, words),
-            words.schedules.to_whom(recipients.join(", ")),
-        ],
-        runs,
-        name: draft.name,
-    })
 }

@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod form;
+#[cfg(feature = "ssr")]
+pub mod history;
 pub mod report;
 pub mod runs;
 pub mod wording;

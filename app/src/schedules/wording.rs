@@ -51,7 +51,8 @@ pub fn mail_times(mail: &Delivery, local: impl Fn(Timestamp) -> String, words: &
 #[cfg(feature = "ssr")]
 pub fn query(query: &AccountQuery, words: &Words) -> String {
     let it = &words.accounts;
-    let AccountFilter { name, secure_connection, automatic_check, keep_copy, enabled, health } = &query.filter;
+    let AccountFilter { name, secure_connection, automatic_check, keep_copy, skip_certificate, enabled, health } =
+        &query.filter;
     let flag = |label: &str, value: &Option<bool>, names: [&str; 2]| {
         value.map(|on| format!("{label}: {}", names[usize::from(on)]))
     };
@@ -61,6 +62,7 @@ pub fn query(query: &AccountQuery, words: &Words) -> String {
     parts.extend(flag(it.secure_connection, secure_connection, yes_no));
     parts.extend(flag(it.automatic_check, automatic_check, yes_no));
     parts.extend(flag(it.keep_copy, keep_copy, yes_no));
+    parts.extend(flag(it.skip_certificate, skip_certificate, yes_no));
     parts.extend(flag(it.status, enabled, [it.disabled_status, it.enabled_status]));
     parts.extend(health.map(|state| format!("{}: {}", it.health, state_label(state, words))));
     if parts.is_empty() {

@@ -37,6 +37,7 @@ pub struct Details {
     pub stored: SmtpForm,
     pub credentials: Vec<Choice>,
     pub connectors: Vec<Choice>,
+    pub authorities: Vec<Choice>,
 }
 
 /// What the test page shows; the route that takes its form fills in how it went.
@@ -73,6 +74,8 @@ pub async fn list_smtp(search: String, page: PageRequest) -> Result<Page<SmtpLin
 /// A stored record, or with no id an empty form.
 #[server(endpoint = "smtp/load", input = Json, output = Json)]
 pub async fn load_smtp(id: Option<SmtpId>) -> Result<Details, UserError> {
+    use domain::smtp::SmtpChoices;
+
     use crate::context::{actor, service};
 
     let (service, actor) = (service()?, actor()?);
@@ -83,7 +86,8 @@ pub async fn load_smtp(id: Option<SmtpId>) -> Result<Details, UserError> {
     let choices = service.smtp().choices(&actor).await?;
     let fresh = || Posted { form: stored.clone(), ..Posted::default() };
     let posted = use_context::<Posted<SmtpForm>>().unwrap_or_else(fresh);
-    Ok(Details { id, posted, stored, credentials: choices.credentials, connectors: choices.connectors })
+    let SmtpChoices { credentials, connectors, authorities } = choices;
+    Ok(Details { id, posted, stored, credentials, connectors, authorities })
 }
 
 #[server(endpoint = "smtp/test-page", input = Json, output = Json)]

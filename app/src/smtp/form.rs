@@ -14,7 +14,10 @@ use super::{
     api::{Details, load_smtp},
 };
 use crate::{
-    accounts::form::options,
+    accounts::{
+        form::options,
+        trust::{Chosen, TrustFields},
+    },
     context,
     credentials::used::id_in_path,
     posted::Posted,
@@ -49,7 +52,8 @@ pub fn FormPage() -> impl IntoView {
 
 /// The label of a field, by its name in the JSON interface.
 fn label(field: &str) -> &'static str {
-    let (words, accounts) = (&context::words().smtp, &context::words().accounts);
+    let all = context::words();
+    let (words, accounts, trust) = (&all.smtp, &all.accounts, &all.trust);
     match field {
         "name" => accounts.name,
         "enabled" => accounts.enabled,
@@ -61,6 +65,11 @@ fn label(field: &str) -> &'static str {
         "use_network_connector" => accounts.use_connector,
         "network_connector_id" => accounts.connector,
         "skip_certificate" => accounts.skip_certificate,
+        "skip_reason" => trust.reason,
+        "skip_until" => trust.until,
+        "trust" => trust.trust,
+        "ca_id" => trust.ca,
+        "pin" => trust.pin,
         "secure_connection" => accounts.use_safe,
         "secure_connection_type" => accounts.secure_type,
         _ => accounts.credential,
@@ -75,7 +84,7 @@ fn rules(form: &SmtpForm) -> Result<(), Vec<Problem>> {
 fn Fields(details: Details) -> impl IntoView {
     let words = context::words();
     let (own, accounts) = (&words.smtp, &words.accounts);
-    let Details { id, posted, stored, credentials, connectors } = details;
+    let Details { id, posted, stored, credentials, connectors, authorities } = details;
     let Posted { form, problems: found, is_conflict, error } = posted;
     let problems = RwSignal::new(found);
     let is_dirty = RwSignal::new(false);
@@ -93,6 +102,14 @@ fn Fields(details: Details) -> impl IntoView {
             SmtpForm { secure_connection: is_secure.get(), secure_connection_type: kind.get(), ..SmtpForm::default() };
         form.standard_port().map(|it| it.to_string()).unwrap_or_default()
     });
+    let chosen = Chosen {
+        skip: form.skip_certificate,
+        reason: form.skip_reason,
+        until: form.skip_until,
+        trust: form.trust,
+        ca: form.ca_id,
+        pin: form.pin,
+    };
     let yes_no = [("yes", words.common.yes), ("no", words.common.no)];
     let may = |it| context::user().is_some_and(|user| user.role.may(it));
     let of = move |name: &'static str, hint: &str| Face {
@@ -164,8 +181,7 @@ fn Fields(details: Details) -> impl IntoView {
             </section>
             <section>
                 <h2>{accounts.section_security}</h2>
-                <Radios face=of("skip_certificate", accounts.skip_hint) options=yes_no chosen=RwSignal::new(form.skip_certificate)
-                    disabled=without_tls/>
+                <TrustFields chosen face=Callback::new(move |(name, hint)| of(name, hint)) authorities=options(&authorities) without_tls is_live/>
                 <Radios face=of("secure_connection", "") options=yes_no chosen=is_secure/>
                 <Radios face=of("secure_connection_type", own.type_hint) options=[("tls", "TLS"), ("ssl", "SSL")] chosen=kind
                     disabled=without_tls/>

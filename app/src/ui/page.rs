@@ -192,6 +192,8 @@ fn SideMenu() -> impl IntoView {
             <ul>
                 {item("/settings/credentials", words.shell.credentials)}
                 {item("/settings/connectors", words.shell.connectors)}
+                {item(crate::authorities::PATH, words.shell.authorities)}
+                {item(crate::egress::PATH, words.shell.egress)}
                 {may_query.then(|| item("/settings/audit", words.shell.audit))}
             </ul>
         </nav>

@@ -1,7 +1,7 @@
 //! The collector: takes accounts that are due, runs checks that are asked for, keeps within its limits.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,14 +11,14 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    account::Account,
+    account::{Account, AccountRow},
     check::{CheckRun, ErrorKind, Outcome},
     ids::AccountId,
     incident::Instance,
 };
 use service::{
     CheckTicket, Checker, Error, StartError,
-    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError},
+    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Way},
     vault::Vault,
 };
 use tokio::{
@@ -30,8 +30,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Settings,
     follow::follow,
-    gate::{Gate, Pass},
-    keeper::Keeper,
+    gate::{Gate, Pass, Queue},
+    keeper::{Hold, Keeper},
     run::RunLog,
     transcript::Taken,
     visit::Check,
@@ -39,12 +39,16 @@ use crate::{
 
 /// The longest sleep between two looks at the schedule: another process may have added an account.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks there is at least so much time, however many leave.
+const BREATH: Duration = Duration::from_millis(20);
 /// How often an instance says that it lives, and after how long without that it is forgotten.
 const SEEN_EVERY: Duration = Duration::from_secs(5);
 const GONE_AFTER: Duration = Duration::from_mins(1);
 /// While the store is in trouble nothing is begun; so long at first, doubling.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_mins(2);
+/// How often is looked whether an account whose connection waits was changed.
+const CHANGES_EVERY: Duration = Duration::from_secs(3);
 /// A connection that waits is used at least so often: a server may end one that is idle for half an hour (RFC 2177).
 const IDLE_MAX: Duration = Duration::from_mins(28);
 
@@ -103,6 +107,7 @@ struct Inner {
     running: Mutex<HashMap<AccountId, watch::Receiver<CheckRun>>>,
     /// Connections that wait for mail, and how to wake them.
     idling: Mutex<HashMap<AccountId, Arc<Notify>>>,
+    changes_seen: Mutex<Instant>,
     stopping: CancellationToken,
     visits: TaskTracker,
     /// Until when nothing is begun because the store is in trouble, and for how long that was.
@@ -120,6 +125,7 @@ impl Inner {
             keeper: Arc::default(),
             running: Mutex::default(),
             idling: Mutex::default(),
+            changes_seen: Mutex::new(Instant::now()),
             stopping: CancellationToken::new(),
             visits: TaskTracker::new(),
             pause: Mutex::new(None),
@@ -138,7 +144,10 @@ impl Inner {
                     tracing::error!(%error, "the schedule could not be read; trying again");
                     LOOK_EVERY
                 });
-                sleep(wait).await;
+                tokio::select! {
+                    () = sleep(wait) => {}
+                    () = self.gate.somebody_left() => sleep(BREATH.min(wait)).await,
+                }
             }
         };
         tokio::select! {
@@ -186,6 +195,7 @@ impl Inner {
             for id in store.asked_of(&self.owner).await? {
                 self.wake(id);
             }
+            self.wake_changed().await?;
         }
         // Twice as many as run, so that those whose host is busy hold nobody else up.
         let settings = &self.parts.settings;
@@ -195,7 +205,8 @@ impl Inner {
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let now = self.parts.clock.now();
-        let leases = store.take_due(&self.owner, now, settings.lease_for, limit).await?;
+        let busy = self.gate.busy();
+        let leases = store.take_due(&self.owner, now, settings.lease_for, limit, &busy).await?;
         let is_full = leases.len() == free;
         for lease in leases {
             self.begin_due(lease);
@@ -203,11 +214,15 @@ impl Inner {
         if is_full {
             return Ok(Duration::from_millis(5));
         }
+        if !busy.is_empty() {
+            // What is due next may be what was passed over: somebody who leaves its way ends the wait.
+            return Ok(LOOK_EVERY);
+        }
         let next = store.next_due().await?;
         Ok(next.map_or(LOOK_EVERY, |it| it.since(self.parts.clock.now()).clamp(Duration::from_millis(20), LOOK_EVERY)))
     }
 
-    fn hold(&self, lease: Lease) -> CancellationToken {
+    fn hold(&self, lease: Lease) -> Hold {
         let CollectorParts { store, clock, settings, .. } = &self.parts;
         self.keeper.hold(lease, store, clock, &self.owner, settings.lease_for)
     }
@@ -216,12 +231,11 @@ impl Inner {
         let this = Arc::clone(self);
         self.n_active.fetch_add(1, Ordering::Relaxed);
         self.visits.spawn(async move {
-            let lost = this.hold(lease);
+            let hold = this.hold(lease);
             let counted = Counted(&this.n_active);
-            if let Err(error) = this.attend(lease, &lost, counted).await {
+            if let Err(error) = this.attend(lease, &hold.lost, counted).await {
                 tracing::error!(%error, account = %lease.account_id, "a check could not begin");
             }
-            this.keeper.release(lease);
         });
     }
 
@@ -238,8 +252,9 @@ impl Inner {
         };
         let patience = self.parts.settings.lease_for;
         let turn = async {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            Some((self.gate.enter(&account, patience).await?, slot?))
+            let way = Way::of(&account.draft.destination);
+            let pass = self.gate.enter(way, Queue::Short, patience).await?;
+            Some((pass, Arc::clone(&self.slots).acquire_owned().await.ok()?))
         };
         let turn = tokio::select! {
             turn = turn => turn,
@@ -269,7 +284,7 @@ impl Inner {
         loop {
             let (sender, updates) = self.start_run(lease).await?;
             let run = updates.borrow().id;
-            self.running().insert(id, updates.clone());
+            let shown = Entry::new(&self.running, id, updates.clone());
             if let Some(started) = started.take() {
                 // Whoever asked may be gone; the check goes on.
                 _ = started.send(CheckTicket { updates });
@@ -279,24 +294,26 @@ impl Inner {
             let transcript = taken.take();
             let check = Check { parts: &self.parts, lease, run, account: &account, log: &log, transcript, may_stay };
             let (outcome, mailbox) = check.run(kept.take(), lost.cancelled()).await;
-            self.running().remove(&id);
+            drop(shown);
             self.note_trouble(&log.snapshot());
             let Some(mailbox) = mailbox else { return Ok(()) };
             debug_assert_eq!(outcome, Outcome::Ok, "only a good check keeps its connection");
             // A connection that waits takes nobody's place.
             drop(turn.take());
-            let idled = self.idle(mailbox, &account, lost).await;
+            let waited = self.idle(mailbox, &account, lost).await;
             if lost.is_cancelled() {
                 return Ok(());
             }
-            let Some(mailbox) = idled else {
-                return store.give_back(lease, Some(self.parts.clock.now())).await;
-            };
-            kept = Some(mailbox);
             let Some(current) = store.find_account(id).await? else { return Ok(()) };
+            let (now, due_at) = (self.parts.clock.now(), current.health.next_check_at);
             if current.version != account.version || !current.draft.enabled || current.deleted_at.is_some() {
-                let due_at = current.health.next_check_at;
                 return store.give_back(lease, due_at).await;
+            }
+            match waited {
+                Waited::Through(mailbox) => kept = Some(mailbox),
+                Waited::Asked => return store.give_back(lease, due_at.map(|it| it.min(now))).await,
+                // Then it is polled: a server that does not let us wait is not asked more often for that.
+                Waited::Broken => return store.give_back(lease, due_at.map(|it| it.max(now))).await,
             }
             lease.due_at = None;
             account = current;
@@ -324,35 +341,25 @@ impl Inner {
         Ok(watch::channel(run))
     }
 
-    /// Waits until the server tells of a change, somebody asks for a check, or the interval is over. `None` if the connection is
-    /// of no more use: then the account is polled.
-    async fn idle(
-        &self,
-        mut mailbox: Box<dyn Mailbox>,
-        account: &Account,
-        lost: &CancellationToken,
-    ) -> Option<Box<dyn Mailbox>> {
+    /// Waits until the server tells of a change, somebody asks for a check, or the interval is over.
+    async fn idle(&self, mut mailbox: Box<dyn Mailbox>, account: &Account, lost: &CancellationToken) -> Waited {
         let asked = Arc::new(Notify::new());
-        self.idling().insert(account.id, Arc::clone(&asked));
+        let _entry = Entry::new(&self.idling, account.id, Arc::clone(&asked));
         let interval = Duration::from_secs(u64::from(account.draft.interval_s)).min(IDLE_MAX);
-        let idled = {
-            let waiting = mailbox.idle(interval);
-            tokio::select! {
-                idled = waiting => Some(idled),
-                () = asked.notified() => None,
-                () = lost.cancelled() => None,
-                () = self.stopping.cancelled() => None,
-            }
+        let waiting = mailbox.idle(interval);
+        // A wait that is broken off leaves the dialogue in its middle: the next check begins anew.
+        let waited = tokio::select! {
+            waited = waiting => waited,
+            () = asked.notified() => return Waited::Asked,
+            () = lost.cancelled() => return Waited::Asked,
+            () = self.stopping.cancelled() => return Waited::Asked,
         };
-        self.idling().remove(&account.id);
-        match idled {
-            Some(Ok(_)) => Some(mailbox),
-            Some(Err(error)) => {
+        match waited {
+            Ok(_) => Waited::Through(mailbox),
+            Err(error) => {
                 tracing::debug!(account = %account.id, message = error.message, "a connection that waited is over");
-                None
+                Waited::Broken
             }
-            // A wait that was broken off leaves the dialogue in its middle: the next check begins anew.
-            None => None,
         }
     }
 
@@ -384,8 +391,31 @@ impl Inner {
         }
     }
 
+    /// Ends the wait of the accounts that were changed, disabled or deleted since it began.
+    async fn wake_changed(&self) -> Result<(), StoreError> {
+        {
+            let mut seen = self.changes_seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.elapsed() < CHANGES_EVERY {
+                return Ok(());
+            }
+            *seen = Instant::now();
+        }
+        let ids: Vec<_> = self.idling().keys().copied().collect();
+        let rows = self.parts.store.account_rows(&ids).await?;
+        let now = self.parts.clock.now();
+        // A change makes an account due. Otherwise its wait ends by itself before it is.
+        let waits = |it: &AccountRow| it.enabled && it.health.next_check_at.is_none_or(|it| it > now);
+        let undisturbed: HashSet<_> = rows.iter().filter(|it| waits(it)).map(|it| it.id).collect();
+        for id in ids.into_iter().filter(|it| !undisturbed.contains(it)) {
+            self.wake(id);
+        }
+        Ok(())
+    }
+
     fn joined(&self, id: AccountId) -> Option<watch::Receiver<CheckRun>> {
-        self.running().get(&id).filter(|it| it.borrow().finished_at.is_none()).cloned()
+        // One whose sender is gone has broken off without its end.
+        let is_live = |it: &&watch::Receiver<CheckRun>| it.has_changed().is_ok() && it.borrow().finished_at.is_none();
+        self.running().get(&id).filter(is_live).cloned()
     }
 
     async fn start(self: &Arc<Self>, id: AccountId, transcript: bool) -> Result<CheckTicket, StartError> {
@@ -406,10 +436,7 @@ impl Inner {
 
     async fn start_here(self: &Arc<Self>, account: Account, transcript: bool) -> Result<CheckTicket, StartError> {
         let id = account.id;
-        let closed = || StartError::Failed(Error::Internal { reference: "stopping".to_owned() });
-        // Whoever asks gets a turn even when every slot is taken by automatic checks: the host's own limit still holds.
-        let pass = self.gate.enter(&account, self.parts.settings.lease_for).await.ok_or_else(closed)?;
-        let mut is_asked = false;
+        let mut before = None;
         loop {
             if let Some(updates) = self.joined(id) {
                 return Ok(CheckTicket { updates });
@@ -417,47 +444,110 @@ impl Inner {
             let now = self.parts.clock.now();
             let lease = self.parts.store.take_account(id, &self.owner, now, self.parts.settings.lease_for).await?;
             if let Some(lease) = lease {
-                let (tell, told) = tokio::sync::oneshot::channel();
-                let this = Arc::clone(self);
-                self.visits.spawn(async move {
-                    let lost = this.hold(lease);
-                    let turn = Turn { pass, _slot: None, _counted: None };
-                    if let Err(error) = this.visit(lease, account, &lost, turn, transcript, Some(tell)).await {
-                        tracing::error!(%error, account = %id, "a check could not begin");
-                    }
-                    this.keeper.release(lease);
-                });
-                return told.await.map_err(|_| closed());
+                return self.begin_asked(lease, account, transcript).await;
             }
             if let Some(ticket) = follow(&self.parts, id).await? {
                 return Ok(ticket);
             }
             // Whoever holds it has not written its run yet, has just finished, or waits for mail: then it is woken.
-            if !std::mem::replace(&mut is_asked, true) {
-                self.parts.store.ask_check(id, now).await?;
+            let latest = self.latest_run(id).await?;
+            match before {
+                None => {
+                    before = Some(latest.map(|it| it.id));
+                    self.parts.store.ask_check(id, now).await?;
+                }
+                // It may have begun and ended between two looks.
+                Some(before) => {
+                    if let Some(run) = latest.filter(|it| Some(it.id) > before) {
+                        return Ok(CheckTicket { updates: watch::channel(run).1 });
+                    }
+                }
             }
             self.wake(id);
             sleep(Duration::from_millis(50)).await;
         }
     }
 
+    /// Whoever asks gets a turn even when every slot is taken by automatic checks: the host's own limit still holds. The lease
+    /// comes first: else whoever has it could wait for the turn, and this for the lease.
+    async fn begin_asked(
+        self: &Arc<Self>,
+        lease: Lease,
+        account: Account,
+        transcript: bool,
+    ) -> Result<CheckTicket, StartError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let this = Arc::clone(self);
+        self.visits.spawn(async move {
+            let hold = this.hold(lease);
+            let entering =
+                this.gate.enter(Way::of(&account.draft.destination), Queue::Open, this.parts.settings.lease_for);
+            let pass = tokio::select! {
+                pass = entering => pass,
+                () = this.stopping.cancelled() => None,
+            };
+            let began = match pass {
+                Some(pass) => {
+                    let turn = Turn { pass, _slot: None, _counted: None };
+                    this.visit(lease, account, &hold.lost, turn, transcript, Some(tell)).await
+                }
+                None => this.parts.store.give_back(lease, account.health.next_check_at).await,
+            };
+            if let Err(error) = began {
+                tracing::error!(%error, account = %lease.account_id, "a check could not begin");
+            }
+        });
+        told.await.map_err(|_| StartError::Failed(Error::Internal { reference: "no turn, or no store".to_owned() }))
+    }
+
+    async fn latest_run(&self, id: AccountId) -> Result<Option<CheckRun>, StoreError> {
+        let one = domain::page::PageRequest::new(1, 1);
+        Ok(self.parts.store.list_runs(id, one).await?.items.into_iter().next())
+    }
+
     /// An instance that does not check itself has a worker do it.
     async fn leave_to_workers(&self, id: AccountId) -> Result<CheckTicket, StartError> {
         let store = &self.parts.store;
-        let one = domain::page::PageRequest::new(1, 1);
-        let before = store.list_runs(id, one).await?.items.first().map(|it| it.id);
+        let before = self.latest_run(id).await?.map(|it| it.id);
         store.ask_check(id, self.parts.clock.now()).await?;
         loop {
             if let Some(ticket) = follow(&self.parts, id).await? {
                 return Ok(ticket);
             }
             // It may have begun and ended between two looks.
-            let latest = store.list_runs(id, one).await?.items.into_iter().next();
-            if let Some(run) = latest.filter(|it| Some(it.id) > before) {
+            if let Some(run) = self.latest_run(id).await?.filter(|it| Some(it.id) > before) {
                 return Ok(CheckTicket { updates: watch::channel(run).1 });
             }
             sleep(Duration::from_millis(100)).await;
         }
+    }
+}
+
+/// How a wait ended.
+enum Waited {
+    /// The connection can be used again.
+    Through(Box<dyn Mailbox>),
+    /// Somebody wants the account: whoever is next takes it at once.
+    Asked,
+    Broken,
+}
+
+/// What is known of an account for as long as this lives, however that ends.
+struct Entry<'a, T> {
+    map: &'a Mutex<HashMap<AccountId, T>>,
+    id: AccountId,
+}
+
+impl<'a, T> Entry<'a, T> {
+    fn new(map: &'a Mutex<HashMap<AccountId, T>>, id: AccountId, value: T) -> Self {
+        map.lock().unwrap_or_else(PoisonError::into_inner).insert(id, value);
+        Self { map, id }
+    }
+}
+
+impl<T> Drop for Entry<'_, T> {
+    fn drop(&mut self) {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

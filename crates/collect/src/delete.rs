@@ -10,12 +10,20 @@ use crate::{CollectorParts, run::RunLog, visit::Stop};
 /// Messages that one check deletes at most: a server that is asked for more may be busy for longer than its clients wait.
 const AT_ONCE: usize = 5_000;
 
-/// What is to be deleted now, by what was committed. Nothing while a copy is kept.
+/// What is to be deleted now, by what was committed. Nothing while a copy is kept, and nothing once the account was changed
+/// since the check began: that may have been to keep copies, and the next check knows.
 pub(crate) async fn due(parts: &CollectorParts, lease: Lease, account: &Account) -> Result<Vec<RemoteKey>, StoreError> {
     if account.draft.keep_copy || account.deleted_at.is_some() {
         return Ok(Vec::new());
     }
     let mut keys = parts.store.deletable(lease, parts.clock.now().minus(account.draft.hold())).await?;
+    if keys.is_empty() {
+        return Ok(keys);
+    }
+    let current = parts.store.find_account(account.id).await?;
+    if current.is_none_or(|it| it.version != account.version) {
+        return Ok(Vec::new());
+    }
     keys.truncate(AT_ONCE);
     Ok(keys)
 }

@@ -1,7 +1,7 @@
 //! Fetching and storing, side by side: the network is read while what came before is indexed, and that while what came before
 //! that is written.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use domain::{account::Account, check::Stage, message::MessageIndex};
 use service::ports::{
@@ -84,7 +84,7 @@ async fn index(reader: &Arc<dyn MessageReader>, mut fetched: mpsc::Receiver<Fetc
         let (reader, messages) = (Arc::clone(reader), batch.messages);
         let arrivals =
             tokio::task::spawn_blocking(move || messages.into_iter().map(|it| arrival(&*reader, it)).collect());
-        // Reading never fails; if it does after all, the messages stay where they are and come again.
+        // The runtime ends: the messages stay where they are and come again.
         let Ok(arrivals) = arrivals.await else { return };
         if ready.send(Ready::Arrivals(arrivals)).await.is_err() {
             return;
@@ -93,7 +93,15 @@ async fn index(reader: &Arc<dyn MessageReader>, mut fetched: mpsc::Receiver<Fetc
 }
 
 fn arrival(reader: &dyn MessageReader, (key, raw): (RemoteKey, Vec<u8>)) -> Arrival {
-    Arrival { index: reader.index(&raw), hash: *blake3::hash(&raw).as_bytes(), key, raw }
+    Arrival { index: read(reader, &raw), hash: *blake3::hash(&raw).as_bytes(), key, raw }
+}
+
+/// Reading never fails. If it does after all, that message is stored unread: it must not keep back those behind it.
+fn read(reader: &dyn MessageReader, raw: &[u8]) -> MessageIndex {
+    std::panic::catch_unwind(AssertUnwindSafe(|| reader.index(raw))).unwrap_or_else(|_| {
+        tracing::error!(bytes = raw.len(), "reading a message broke off; it is stored unread");
+        MessageIndex { is_unreadable: true, ..MessageIndex::default() }
+    })
 }
 
 /// Writes what is ready, several batches in one transaction when they queue up.
@@ -222,5 +230,5 @@ impl Writer<'_> {
 /// Of a large message only the header fields are read.
 fn header_index(reader: &dyn MessageReader, head: &[u8]) -> MessageIndex {
     let end = head.windows(4).position(|it| it == b"\r\n\r\n").map_or(head.len(), |it| it + 4);
-    reader.index(&head[..end])
+    read(reader, &head[..end])
 }

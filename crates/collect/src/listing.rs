@@ -16,8 +16,6 @@ const LISTED_AT_ONCE: usize = 2_000;
 pub(crate) struct Plan {
     /// To fetch, oldest first; those that failed before come last.
     pub(crate) work: Vec<Wanted>,
-    /// Stored messages that may have got another name.
-    pub(crate) n_renamable: u64,
     /// Deletions whose answer was lost, and that did take place.
     pub(crate) n_reconciled: u64,
     /// What somebody who looks at the check should know of the names.
@@ -37,11 +35,12 @@ pub(crate) async fn plan(
     let known: HashMap<&RemoteKey, &KnownRemote> = known.iter().map(|it| (&it.key, it)).collect();
     let now = parts.clock.now();
     let new: Vec<Listed> = listing.messages.iter().filter(|it| !known.contains_key(&it.key)).cloned().collect();
+    let mut plan = Plan::default();
+    // Before the new names enter the ledger: if this breaks off in between, they are still new to the next check.
+    note_missing(parts, lease, run, protocol, listing, &known, !new.is_empty(), &mut plan).await?;
     for chunk in new.chunks(LISTED_AT_ONCE) {
         store.add_listed(lease, chunk, now).await?;
     }
-    let mut plan = Plan::default();
-    note_missing(parts, lease, run, protocol, listing, &known, !new.is_empty(), &mut plan).await?;
     let mut too_large = Vec::new();
     let mut failed_before = Vec::new();
     for listed in &listing.messages {
@@ -106,11 +105,11 @@ async fn note_missing(
         plan.n_reconciled = reconciled.len() as u64;
     }
     if !gone.is_empty() || !back.is_empty() {
-        plan.n_renamable = store.note_missing(lease, &gone, &back, false, now).await?;
+        store.note_missing(lease, &gone, &back, false, now).await?;
     }
     // A mailbox whose rows are all new may be the account's second one.
     if !renamable.is_empty() || known.is_empty() {
-        plan.n_renamable = store.note_missing(lease, &renamable, &[], true, now).await?;
+        store.note_missing(lease, &renamable, &[], true, now).await?;
     }
     if !renamable.is_empty() {
         let remark = format!(

@@ -130,14 +130,19 @@ impl Check<'_> {
         let plan = listing::plan(parts, *lease, self.run, account.draft.protocol, &listing).await?;
         let n_listed = listing.messages.len();
         let remark = plan.remark.as_ref().map_or_else(String::new, |it| format!("; {it}"));
-        log.note(Stage::List, true, began, format!("{n_listed} messages{remark}"));
+        let nameless = match listing.n_unidentified {
+            0 => String::new(),
+            n => format!("; {n} have no name of their own on the server and are never deleted there"),
+        };
+        log.note(Stage::List, true, began, format!("{n_listed} messages{remark}{nameless}"));
         log.update(|run| run.deleted_messages += plan.n_reconciled);
 
         let has_work = !plan.work.is_empty();
         let n_failed =
             if has_work { ingest(parts, *lease, account, log, &mut *mailbox, plan.work).await?.n_failed } else { 0 };
         let is_done = n_failed == 0 && parts.store.work_left(*lease).await?.n_listed == 0;
-        if is_done && plan.n_renamable > 0 {
+        // Also what an earlier check left open that broke off.
+        if is_done {
             parts.store.settle_missing(*lease).await?;
         }
         let due = delete::due(parts, *lease, account).await?;
@@ -149,9 +154,6 @@ impl Check<'_> {
             mailbox.close().await;
             let message = format!("{n_failed} messages could not be fetched and stay on the server");
             return Err(Stop::failed(ErrorKind::Mailbox, message));
-        }
-        if listing.n_unidentified > 0 {
-            tracing::info!(account = %account.id, n = listing.n_unidentified, "messages without a name of their own");
         }
         // After POP3's QUIT there is nobody to talk to any more; closing says no more than that.
         Ok(self.leave(mailbox, Some(state).filter(|_| is_done && due.is_empty())).await)
@@ -189,9 +191,8 @@ impl Check<'_> {
             }
         };
         let now = self.parts.clock.now();
-        // The account may have been changed meanwhile: its newer interval and switches decide what comes next.
-        let current = self.parts.store.find_account(self.account.id).await.ok().flatten();
-        let account = current.as_ref().unwrap_or(self.account);
+        // What was changed meanwhile, the store finds out by itself: then neither health nor due time count.
+        let account = self.account;
         let end = End { error: error.as_ref(), is_certain, retry_after };
         let next = next(&account.health, &account.draft, &end, now, &mut rand::rng());
         let mut run = self.log.snapshot();
@@ -207,8 +208,7 @@ impl Check<'_> {
         }
         run.error = error;
         let (mut mailbox, state) = left.map_or((None, None), |it| (it.mailbox, it.state));
-        // Whoever was changed meanwhile begins anew.
-        if account.version != self.account.version || !account.draft.enabled || account.deleted_at.is_some() {
+        if mailbox.is_some() && !self.is_current().await {
             mailbox = None;
         }
         let transcript = self.transcript.as_ref().map(|it| it.text());
@@ -230,6 +230,12 @@ impl Check<'_> {
         let outcome = run.outcome;
         self.log.update(|shown| *shown = run);
         (outcome, mailbox)
+    }
+
+    /// Whether the account is still as the check began with it. Whoever was changed meanwhile begins anew.
+    async fn is_current(&self) -> bool {
+        let current = self.parts.store.find_account(self.account.id).await.ok().flatten();
+        current.is_some_and(|it| it.version == self.account.version && it.draft.enabled && it.deleted_at.is_none())
     }
 
     fn end_for_watchers(&self) {

@@ -27,6 +27,9 @@ pub enum AuditAction {
     ConnectorRemoved,
     ConnectorTested,
     HostKeyApproved,
+    AuthorityAdded,
+    AuthorityChanged,
+    AuthorityRemoved,
     CheckAsked,
     MessageOpened,
     ReportExported,
@@ -47,7 +50,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -67,6 +70,9 @@ impl AuditAction {
         Self::ConnectorRemoved,
         Self::ConnectorTested,
         Self::HostKeyApproved,
+        Self::AuthorityAdded,
+        Self::AuthorityChanged,
+        Self::AuthorityRemoved,
         Self::CheckAsked,
         Self::MessageOpened,
         Self::ReportExported,
@@ -107,6 +113,9 @@ impl AuditAction {
             Self::ConnectorRemoved => "connector_removed",
             Self::ConnectorTested => "connector_tested",
             Self::HostKeyApproved => "host_key_approved",
+            Self::AuthorityAdded => "authority_added",
+            Self::AuthorityChanged => "authority_changed",
+            Self::AuthorityRemoved => "authority_removed",
             Self::CheckAsked => "check_asked",
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",

@@ -51,6 +51,8 @@ ids! {
     DeliveryId,
     /// A row of the ledger: a message as it is known on its server.
     RemoteId,
+    /// A registered certificate authority of one's own.
+    AuthorityId,
     /// A common cause for which accounts are late or failing.
     IncidentId,
 }

@@ -7,9 +7,11 @@
 pub mod account;
 pub mod actor;
 pub mod audit;
+pub mod authority;
 pub mod check;
 pub mod connector;
 pub mod credential;
+pub mod egress;
 pub mod email;
 pub mod ids;
 pub mod incident;

@@ -30,6 +30,12 @@ pub enum Rule {
     NotACron,
     /// Not the fingerprint of a key, or not a private key as OpenSSH writes it.
     NotAKey,
+    /// Not a day of the calendar: `2026-01-31`.
+    NotADay,
+    /// Not the fingerprint of a key: `SHA256:` and Base64.
+    NotAPin,
+    /// Not certificates in PEM.
+    NotACertificate,
     /// Not a whole number from 1 to 65535.
     NotAPort,
     /// Not one of the options.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{
-        Address, Choice, Destination, NAME_MAX, Route, Security,
-        destination::{route, security},
+        Address, Choice, Destination, NAME_MAX, Route, Security, Trust,
+        destination::{SecurityFields, route, security},
     },
     check::{CheckError, StageRecord},
     email::EmailAddress,
@@ -40,6 +40,13 @@ pub struct SmtpForm {
     /// Empty: the server asks for none.
     pub credential_id: String,
     pub skip_certificate: String,
+    pub skip_reason: String,
+    /// The last day on which the certificate is skipped; empty: no end.
+    pub skip_until: String,
+    /// `system`, `ca` or `pin`; counts while the certificate is not skipped.
+    pub trust: String,
+    pub ca_id: String,
+    pub pin: String,
     pub secure_connection: String,
     pub secure_connection_type: String,
     /// The version that was read; empty for a new record.
@@ -56,6 +63,7 @@ impl SmtpForm {
             default: "yes".to_owned(),
             use_network_connector: "no".to_owned(),
             skip_certificate: "no".to_owned(),
+            trust: "system".to_owned(),
             secure_connection: "yes".to_owned(),
             secure_connection_type: "tls".to_owned(),
             ..Self::default()
@@ -65,6 +73,7 @@ impl SmtpForm {
     pub fn of(smtp: &Smtp) -> Self {
         let draft = &smtp.draft;
         let destination = &draft.destination;
+        let trust = destination.security.trust().unwrap_or(Trust::System);
         let yes_no = |it: bool| if it { "yes" } else { "no" }.to_owned();
         Self {
             name: draft.name.clone(),
@@ -78,6 +87,11 @@ impl SmtpForm {
             network_connector_id: destination.route.connector_id().map(|it| it.to_string()).unwrap_or_default(),
             credential_id: draft.credential_id.map(|it| it.to_string()).unwrap_or_default(),
             skip_certificate: yes_no(destination.security.skips_certificate()),
+            skip_reason: draft.skip_reason.clone(),
+            skip_until: trust.skip_until().map(|it| it.to_string()).unwrap_or_default(),
+            trust: trust.kind().to_owned(),
+            ca_id: trust.authority_id().map(|it| it.to_string()).unwrap_or_default(),
+            pin: trust.pin().map(|it| it.to_string()).unwrap_or_default(),
             secure_connection: yes_no(destination.security.is_secure()),
             secure_connection_type: destination.security.kind().unwrap_or("tls").to_owned(),
             version: smtp.version.to_string(),
@@ -88,7 +102,7 @@ impl SmtpForm {
     /// The port that an empty port field stands for.
     pub fn standard_port(&self) -> Option<u16> {
         let secure = yes_no(&self.secure_connection, true).ok()?;
-        Some(standard_port(Security::from_parts(secure, Some(&self.secure_connection_type), false)))
+        Some(standard_port(Security::from_parts(secure, Some(&self.secure_connection_type), Trust::System)))
     }
 }
 
@@ -104,6 +118,8 @@ pub struct SmtpDraft {
     pub sender: EmailAddress,
     pub reply_to: Option<EmailAddress>,
     pub destination: Destination,
+    /// Why the certificate is skipped, if somebody said so; empty while it is not.
+    pub skip_reason: String,
     pub credential_id: Option<CredentialId>,
 }
 
@@ -126,10 +142,19 @@ impl TryFrom<&SmtpForm> for SmtpDraft {
         let credential = Some(form.credential_id.as_str()).filter(|it| !it.is_empty());
         let credential_id = credential.map(|it| it.parse().map_err(|_| Rule::NotAnOption)).transpose();
         let credential_id = problems.keep("credential_id", credential_id);
-        let security =
-            security(&form.skip_certificate, &form.secure_connection, &form.secure_connection_type, &mut problems);
+        let fields = SecurityFields {
+            skip: &form.skip_certificate,
+            reason: &form.skip_reason,
+            until: &form.skip_until,
+            trust: &form.trust,
+            authority: &form.ca_id,
+            pin: &form.pin,
+            secure: &form.secure_connection,
+            kind: &form.secure_connection_type,
+        };
+        let security = security(&fields, &mut problems);
         let all = (|| {
-            let security = security?;
+            let (security, skip_reason) = security?;
             let port = port?.unwrap_or_else(|| standard_port(security));
             Some(Self {
                 name: name?,
@@ -138,6 +163,7 @@ impl TryFrom<&SmtpForm> for SmtpDraft {
                 sender: sender?,
                 reply_to: reply_to?,
                 destination: Destination { address: address?, port, security, route: route? },
+                skip_reason,
                 credential_id: credential_id?,
             })
         })();
@@ -158,6 +184,7 @@ pub struct Smtp {
 pub struct SmtpChoices {
     pub credentials: Vec<Choice>,
     pub connectors: Vec<Choice>,
+    pub authorities: Vec<Choice>,
 }
 
 /// How the sending of a test message went.

@@ -1,6 +1,6 @@
 //! The way to the server: directly, through SOCKS5 (RFC 1928), through HTTP CONNECT (RFC 9110 section 9.3.6), or through SSH.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
@@ -11,11 +11,16 @@ use domain::{
 use service::ports::{MailError, ViaConnector};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
 };
 use tokio_socks::tcp::Socks5Stream;
 
-use crate::{egress::Egress, ssh, stages::Stages, wire::Stream};
+use crate::{
+    egress::{Egress, Resolver},
+    ssh,
+    stages::Stages,
+    wire::Stream,
+};
 
 /// The longest header of a proxy's answer.
 const HEADER_MAX: usize = 8 * 1024;
@@ -30,6 +35,11 @@ pub(crate) struct Dialer {
 impl Dialer {
     pub(crate) fn new(egress: Egress) -> Self {
         Self { egress, ssh: Arc::default() }
+    }
+
+    /// The same with another way to look names up.
+    pub(crate) fn resolved_by(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { egress: self.egress.resolved_by(resolver), ..self }
     }
 
     pub(crate) async fn dial(
@@ -86,11 +96,7 @@ pub(crate) async fn connect(
     stages: &Stages,
 ) -> Result<TcpStream, MailError> {
     let resolve = async {
-        let found: Vec<SocketAddr> = lookup_host((address.as_str(), port))
-            .await
-            .map_err(|it| MailError::new(ErrorKind::Resolve, Stage::Resolve, format!("{address} was not found: {it}")))?
-            .collect();
-        let permitted = egress.filter(found)?;
+        let permitted = egress.resolve(address, port).await?;
         let detail = permitted.iter().map(|it| it.ip().to_string()).collect::<Vec<_>>().join(", ");
         Ok((permitted, detail))
     };

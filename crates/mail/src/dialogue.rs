@@ -62,10 +62,11 @@ async fn open(protocol: Protocol, script: Script) -> (Result<Box<dyn Mailbox>, M
         destination: Destination {
             address: Address::parse("127.0.0.1").unwrap(),
             port: 993,
-            security: Security::Implicit(Trust::SkipCertificate),
+            security: Security::Implicit(Trust::SkipCertificate { until: None }),
             route: Route::Direct,
         },
         connector: None,
+        authority: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
         transcript: Some(Arc::<Notes>::clone(&notes)),

@@ -193,11 +193,12 @@ fn assert_presentable(message: &str) {
 
 fn visit(protocol: Protocol) -> Visit {
     let address = Address::parse("127.0.0.1").unwrap_or_else(|_| unreachable!("this is an address"));
-    let security = Security::Implicit(Trust::SkipCertificate);
+    let security = Security::Implicit(Trust::SkipCertificate { until: None });
     Visit {
         protocol,
         destination: Destination { address, port: 993, security, route: Route::Direct },
         connector: None,
+        authority: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
         transcript: None,

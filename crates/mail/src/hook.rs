@@ -24,6 +24,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     Mail, dial,
     stages::Stages,
+    tls::Expected,
     wire::{Stream, Wire},
 };
 
@@ -68,7 +69,8 @@ impl Mail {
             return Ok(stream);
         }
         let wire = Wire::new(stream, stages.step_timeout, HEADER_MAX as u64);
-        let (stream, ..) = self.tls.secure(wire, &hook.address, Trust::System, stages).await?.into_stream()?;
+        let expected = Expected { address: &hook.address, trust: Trust::System, authority: None };
+        let (stream, ..) = self.tls.secure(wire, &expected, stages).await?.into_stream()?;
         Ok(stream)
     }
 }

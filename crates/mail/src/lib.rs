@@ -29,17 +29,26 @@ use domain::{
     account::{Protocol, Security},
     check::{ErrorKind, Stage},
 };
-pub use egress::Egress;
+pub use egress::{Egress, EgressLists, Resolver};
 pub use reader::Reader;
 use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
 
-use crate::{dial::Dialer, stages::Stages, tls::Tls, wire::Wire};
+use crate::{
+    dial::Dialer,
+    stages::Stages,
+    tls::{Expected, Tls},
+    wire::Wire,
+};
 
 /// How the mail servers are talked to.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
     /// What may be reached beyond the built-in policy, on any port.
     pub egress_allow: Vec<ipnet::IpNet>,
+    /// What may not be reached whatever is allowed.
+    pub egress_deny: Vec<ipnet::IpNet>,
+    /// Ports beside those of mail.
+    pub egress_ports: Vec<u16>,
     /// The largest message that is taken, bytes.
     pub size_limit: u64,
     /// How long the other side may be silent.
@@ -48,7 +57,13 @@ pub struct MailSettings {
 
 impl Default for MailSettings {
     fn default() -> Self {
-        Self { egress_allow: Vec::new(), size_limit: 50 * 1024 * 1024, step_timeout: Duration::from_secs(30) }
+        Self {
+            egress_allow: Vec::new(),
+            egress_deny: Vec::new(),
+            egress_ports: Vec::new(),
+            size_limit: 50 * 1024 * 1024,
+            step_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -63,7 +78,23 @@ pub struct Mail {
 impl Mail {
     /// Fails if the system's trust roots cannot be used.
     pub fn new(settings: MailSettings) -> Result<Self, rustls::Error> {
-        Ok(Self { dialer: Dialer::new(Egress::new(settings.egress_allow.clone())), tls: Tls::new()?, settings })
+        let lists = EgressLists {
+            allow: settings.egress_allow.clone(),
+            deny: settings.egress_deny.clone(),
+            ports: settings.egress_ports.clone(),
+        };
+        Ok(Self { dialer: Dialer::new(Egress::new(lists)), tls: Tls::new()?, settings })
+    }
+
+    /// The same with another way to look names up.
+    #[must_use]
+    pub fn resolved_by(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { dialer: self.dialer.resolved_by(resolver), ..self }
+    }
+
+    /// What may be contacted.
+    pub fn egress(&self) -> Egress {
+        self.dialer.egress.clone()
     }
 }
 
@@ -72,18 +103,19 @@ impl MailServer for Mail {
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
         let stages = Stages::new(log, self.settings.step_timeout);
         let stream = self.dialer.dial(&visit.destination, visit.connector.as_ref(), &stages).await?;
-        let address = &visit.destination.address;
+        let (address, authority) = (&visit.destination.address, visit.authority.as_ref());
+        let expected = |trust| Expected { address, trust, authority };
         let mut wire =
             Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());
         match visit.destination.security {
             Security::Plain => {}
-            Security::Implicit(trust) => wire = self.tls.secure(wire, address, trust, &stages).await?,
+            Security::Implicit(trust) => wire = self.tls.secure(wire, &expected(trust), &stages).await?,
             Security::StartTls(trust) => {
                 let plain = match visit.protocol {
                     Protocol::Imap => imap::start_tls(wire, &stages).await?,
                     Protocol::Pop3 => pop3::start_tls(wire, &stages).await?,
                 };
-                wire = self.tls.secure(plain, address, trust, &stages).await?;
+                wire = self.tls.secure(plain, &expected(trust), &stages).await?;
             }
         }
         let is_greeted = matches!(visit.destination.security, Security::StartTls(_));

@@ -35,6 +35,7 @@ use tokio::{
 use crate::{
     Mail, protocol, said,
     stages::Stages,
+    tls::Expected,
     wire::{Stream, Wire},
 };
 
@@ -59,14 +60,16 @@ impl Mail {
         let destination = &submission.destination;
         let stream = self.dialer.dial(destination, submission.connector.as_ref(), stages).await?;
         let mut wire = Wire::new(stream, self.settings.step_timeout, SAID_AT_MOST as u64);
+        let (address, authority) = (&destination.address, submission.authority.as_ref());
+        let expected = |trust| Expected { address, trust, authority };
         let me = submission.sender.host();
         let mut is_greeted = false;
         match destination.security {
             Security::Plain => {}
-            Security::Implicit(trust) => wire = self.tls.secure(wire, &destination.address, trust, stages).await?,
+            Security::Implicit(trust) => wire = self.tls.secure(wire, &expected(trust), stages).await?,
             Security::StartTls(trust) => {
                 let plain = start_tls(wire, me, stages).await?;
-                wire = self.tls.secure(plain, &destination.address, trust, stages).await?;
+                wire = self.tls.secure(plain, &expected(trust), stages).await?;
                 is_greeted = true;
             }
         }

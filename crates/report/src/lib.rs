@@ -70,7 +70,9 @@ fn health(row: &AccountRow, words: &Words) -> String {
                 words.accounts.failing(what, since)
             }
         }
+        (None, Some(at)) if row.health.is_late => words.accounts.late(at.to_minute()),
         (None, Some(at)) => words.accounts.checked(at.to_minute()),
+        (None, None) if row.health.is_late => words.accounts.late_never.to_owned(),
         (None, None) => words.accounts.never_checked.to_owned(),
     }
 }
@@ -107,8 +109,21 @@ fn filter(filter: &AccountFilter, words: &Words) -> String {
     parts.extend(filter.secure_connection.map(|flag| format!("{}: {}", it.secure_connection, yes_no(flag))));
     parts.extend(filter.automatic_check.map(|flag| format!("{}: {}", it.automatic_check, yes_no(flag))));
     parts.extend(filter.keep_copy.map(|flag| format!("{}: {}", it.keep_copy, yes_no(flag))));
+    parts.extend(filter.skip_certificate.map(|flag| format!("{}: {}", it.skip_certificate, yes_no(flag))));
     parts.extend(filter.enabled.map(|flag| format!("{}: {}", it.status, state(flag))));
+    parts.extend(filter.health.map(|wanted| format!("{}: {}", it.health, health_state(wanted, words))));
     if parts.is_empty() { words.report.all.to_owned() } else { parts.join("; ") }
+}
+
+fn health_state(state: HealthState, words: &Words) -> &'static str {
+    let words = &words.accounts;
+    match state {
+        HealthState::Good => words.health_good,
+        HealthState::NeverChecked => words.health_never_checked,
+        HealthState::Late => words.health_late,
+        HealthState::Failing => words.health_failing,
+        HealthState::Stopped => words.health_stopped,
+    }
 }
 
 /// How it is sorted: `Sorted by Name, descending`.

@@ -96,6 +96,7 @@ impl Accounts<'_> {
         Ok(AccountChoices {
             credentials: self.0.store.credential_choices().await?,
             connectors: self.0.store.connector_choices().await?,
+            authorities: self.0.store.authority_choices().await?,
         })
     }
 

@@ -5,9 +5,11 @@
 
 mod accounts;
 mod audit;
+mod authorities;
 mod checks;
 mod connectors;
 mod credentials;
+mod egress;
 mod error;
 mod ledger;
 mod messages;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 
 pub use accounts::{Accounts, RESTORABLE_DAYS, Saved};
 pub use audit::Audit;
+pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
+pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use messages::{Messages, RawMessage};
@@ -38,7 +42,9 @@ pub use visit::{open_submission, open_visit, record_contact};
 pub use watch::{Watch, notices};
 
 use crate::{
-    ports::{Clock, ConnectorProbe, MailSender, MessageReader, Notifier, Reporter, Store},
+    ports::{
+        CertificateReader, Clock, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier, Reporter, Store,
+    },
     sign_in::Attempts,
     vault::Vault,
 };
@@ -53,6 +59,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub vault: Arc<Vault>,
     pub reader: Arc<dyn MessageReader>,
+    pub certificates: Arc<dyn CertificateReader>,
+    pub egress: Arc<dyn EgressPolicy>,
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub prober: Arc<dyn ConnectorProbe>,
@@ -83,6 +91,14 @@ impl Service {
 
     pub fn connectors(&self) -> Connectors<'_> {
         Connectors(&self.0)
+    }
+
+    pub fn authorities(&self) -> Authorities<'_> {
+        Authorities(&self.0)
+    }
+
+    pub fn egress(&self) -> Egress<'_> {
+        Egress(&self.0)
     }
 
     pub fn sign_in(&self) -> SignIn<'_> {

@@ -42,6 +42,7 @@ impl SmtpAccounts<'_> {
         Ok(SmtpChoices {
             credentials: self.0.store.credential_choices().await?,
             connectors: self.0.store.connector_choices().await?,
+            authorities: self.0.store.authority_choices().await?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What a check needs to visit an account, and a report to be sent: the one place where sealed credentials are opened.
 
 use domain::{
-    account::{Account, Route},
+    account::{Account, Destination, Route},
     check::{ErrorKind, Stage},
     connector::{Connector, ConnectorKind},
     credential::is_private_key,
@@ -12,7 +12,7 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-    ports::{MailError, Store, Submission, ViaConnector, Visit},
+    ports::{AuthorityBundle, MailError, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     vault::Vault,
 };
@@ -25,6 +25,7 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
         protocol: account.draft.protocol,
         destination: account.draft.destination.clone(),
         connector,
+        authority: find_authority(store, &account.draft.destination).await?,
         username,
         password,
         transcript: None,
@@ -37,6 +38,7 @@ pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> R
     Ok(Submission {
         destination: draft.destination.clone(),
         connector: open_route(store, vault, draft.destination.route).await?,
+        authority: find_authority(store, &draft.destination).await?,
         credential: open_optional(store, vault, draft.credential_id).await?.map(no_key).transpose()?,
         sender: draft.sender.clone(),
     })
@@ -90,6 +92,12 @@ pub async fn record_contact(store: &dyn Store, connector: ConnectorId, at: Times
     if let Err(error) = store.record_contact(connector, at, failure.map(|it| it.message.as_str())).await {
         tracing::warn!(%connector, %error, "how a connector did could not be kept");
     }
+}
+
+async fn find_authority(store: &dyn Store, destination: &Destination) -> Result<Option<AuthorityBundle>, MailError> {
+    let Some(id) = destination.security.authority_id() else { return Ok(None) };
+    let found = store.find_authority(id).await.map_err(|_| failed("the certificate authority could not be read"))?;
+    Ok(found.map(|it| AuthorityBundle { id, version: it.row.version, pem: it.pem.into() }))
 }
 
 async fn open_optional(

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use domain::{
     account::{
-        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, HealthState,
-        MessageCounts, Route,
+        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Destination,
+        HealthState, MessageCounts, Route,
     },
     audit::AuditEntry,
-    ids::{AccountId, ConnectorId, CredentialId},
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId},
     page::{Page, PageRequest},
     text::fold,
     time::Timestamp,
@@ -49,7 +49,7 @@ impl AccountStore for PostgresStore {
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
                  last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
              FROM accounts
              WHERE deleted_at IS NULL AND id = ANY($1)",
             &wanted
@@ -77,7 +77,7 @@ impl AccountStore for PostgresStore {
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
                  last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
              FROM accounts
              WHERE deleted_at IS NOT NULL
              ORDER BY deleted_at DESC, id DESC
@@ -98,7 +98,7 @@ impl AccountStore for PostgresStore {
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
                  last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
              FROM accounts
              WHERE id = $1",
             id.0
@@ -116,13 +116,14 @@ impl AccountStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<AccountId, StoreError> {
         let mut tx = self.begin().await?;
-        check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await?;
+        check_references(&mut tx, &draft.destination, Some(draft.credential_id)).await?;
         let destination = &draft.destination;
         let id = sqlx::query_scalar!(
             r#"INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
-                 next_check_at, late_at, hold_days, push)
-             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                 next_check_at, late_at, hold_days, push, authority_id, pin, skip_until, skip_reason)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                 $19, $20, $21, $22)
              RETURNING id AS "id!""#,
             draft.name,
             fold(&draft.name),
@@ -141,7 +142,11 @@ impl AccountStore for PostgresStore {
             due_at.map(|it| it.0),
             due_at.map(|it| it.plus(draft.late_after()).0),
             i64::from(draft.hold_days),
-            draft.push
+            draft.push,
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .fetch_one(&mut *tx)
         .await
@@ -160,8 +165,8 @@ impl AccountStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        // Always connectors, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
-        let references = check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await;
+        // Always connectors, then authorities, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
+        let references = check_references(&mut tx, &draft.destination, Some(draft.credential_id)).await;
         check_version(&mut tx, id, version).await?;
         references?;
         let destination = &draft.destination;
@@ -171,6 +176,7 @@ impl AccountStore for PostgresStore {
                  epoch = epoch + CASE WHEN protocol = $7 AND address = $8 AND port = $9 AND credential_id = $14
                      AND COALESCE(connector_id, 0) = COALESCE(CAST($13 AS BIGINT), 0) THEN 0 ELSE 1 END,
                  mailbox_messages = NULL, late_at = $17, is_late = FALSE, stopped_by = NULL, hold_days = $18, push = $19,
+                 authority_id = $20, pin = $21, skip_until = $22, skip_reason = $23,
                  name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
                  interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
                  connection_type = $11, skip_certificate = $12, connector_id = $13, credential_id = $14,
@@ -196,7 +202,11 @@ impl AccountStore for PostgresStore {
             id.0,
             due_at.map(|it| it.plus(draft.late_after()).0),
             i64::from(draft.hold_days),
-            draft.push
+            draft.push,
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .execute(&mut *tx)
         .await
@@ -395,7 +405,7 @@ fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i6
         "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
              secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
              last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
          FROM accounts",
     );
     push_filter(builder, &query.filter);
@@ -417,6 +427,7 @@ fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter) {
         ("secure_connection", filter.secure_connection),
         ("automatic_check", filter.automatic_check),
         ("keep_copy", filter.keep_copy),
+        ("skip_certificate", filter.skip_certificate),
         ("enabled", filter.enabled),
     ];
     for (column, wanted) in flags {
@@ -464,18 +475,25 @@ async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), S
     }
 }
 
-/// That connector and credential exist, in the order in which everybody locks them.
+/// That connector, authority and credential exist, in the order in which everybody locks them.
 pub(crate) async fn check_references(
     tx: &mut Tx,
-    route: Route,
+    destination: &Destination,
     credential: Option<CredentialId>,
 ) -> Result<(), StoreError> {
-    if let Route::Connector(ConnectorId(connector)) = route {
+    if let Route::Connector(ConnectorId(connector)) = destination.route {
         let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1 FOR SHARE", connector)
             .fetch_optional(&mut **tx)
             .await
             .map_err(backend)?;
         found.ok_or(StoreError::Gone { field: "network_connector_id" })?;
+    }
+    if let Some(AuthorityId(authority)) = destination.security.authority_id() {
+        let found = sqlx::query_scalar!("SELECT id FROM authorities WHERE id = $1 FOR SHARE", authority)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(backend)?;
+        found.ok_or(StoreError::Gone { field: "ca_id" })?;
     }
     let Some(CredentialId(credential)) = credential else { return Ok(()) };
     let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1 FOR SHARE", credential)

@@ -9,7 +9,7 @@ use domain::{
     page::{Page, PageRequest},
     time::Timestamp,
 };
-use service::ports::{CheckStore, Finished, Lease, StoreError};
+use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
 
 use crate::{
     PostgresStore, Tx,
@@ -38,7 +38,9 @@ impl CheckStore for PostgresStore {
         now: Timestamp,
         lease_for: Duration,
         limit: u32,
+        busy: &[Way],
     ) -> Result<Vec<Lease>, StoreError> {
+        let busy: Vec<String> = busy.iter().map(ToString::to_string).collect();
         let mut tx = self.begin().await?;
         let mut rows = sqlx::query!(
             "UPDATE accounts SET lease_owner = $1, lease_until = $2, fence = fence + 1
@@ -47,6 +49,8 @@ impl CheckStore for PostgresStore {
                  WHERE deleted_at IS NULL AND enabled AND (lease_owner IS NULL OR lease_until < $3)
                      AND (asked_at IS NOT NULL
                          OR (next_check_at IS NOT NULL AND next_check_at <= $3 AND automatic_check AND NOT is_stopped))
+                     AND CASE WHEN connector_id IS NULL THEN address || ' ' || port
+                         ELSE 'connector ' || connector_id END <> ALL($5)
                  ORDER BY COALESCE(asked_at, next_check_at)
                  LIMIT $4
                  FOR UPDATE SKIP LOCKED)
@@ -54,7 +58,8 @@ impl CheckStore for PostgresStore {
             owner,
             now.plus(lease_for).0,
             now.0,
-            i64::from(limit)
+            i64::from(limit),
+            &busy
         )
         .fetch_all(&mut *tx)
         .await
@@ -159,7 +164,18 @@ impl CheckStore for PostgresStore {
 
     async fn start_run(&self, lease: Lease, at: Timestamp) -> Result<CheckRunId, StoreError> {
         let mut tx = self.begin_light().await?;
-        check_fence(&mut tx, lease).await?;
+        // What was asked for begins now; the same statement finds out whether the lease still holds.
+        let begun = sqlx::query!(
+            "UPDATE accounts SET asked_at = NULL WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL",
+            lease.account_id.0,
+            lease.fence
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        if begun.rows_affected() == 0 {
+            return Err(StoreError::Fenced);
+        }
         // Whoever had the lease before did not come back to end its run.
         sqlx::query!(
             "UPDATE check_runs
@@ -172,10 +188,6 @@ impl CheckStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
-        sqlx::query!("UPDATE accounts SET asked_at = NULL WHERE id = $1 AND asked_at IS NOT NULL", lease.account_id.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(backend)?;
         let id = sqlx::query_scalar!(
             r#"INSERT INTO check_runs (account_id, due_at, started_at, outcome) VALUES ($1, $2, $3, 'running')
              RETURNING id AS "id!""#,
@@ -207,11 +219,9 @@ impl CheckStore for PostgresStore {
     async fn finish_run(&self, lease: Lease, finished: &Finished) -> Result<(), StoreError> {
         let mut tx = self.begin_light().await?;
         let shares = shares(&mut tx, lease, finished).await?;
-        check_fence(&mut tx, lease).await?;
-        end_run(&mut tx, finished).await?;
         let Finished { health, late_at, mailbox, keeps_lease, .. } = finished;
-        // The success is a fact whatever was changed meanwhile.
-        sqlx::query!(
+        // The success is a fact whatever was changed meanwhile; the same statement finds out whether the lease still holds.
+        let ended = sqlx::query!(
             "UPDATE accounts
              SET last_success_at = $1, lease_owner = CASE WHEN $2 THEN lease_owner END,
                  lease_until = CASE WHEN $2 THEN lease_until END,
@@ -219,15 +229,20 @@ impl CheckStore for PostgresStore {
                  late_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN COALESCE($3, late_at) END,
                  health_rank = CASE WHEN failure_kind IS NULL AND CAST($3 AS BIGINT) IS NOT NULL THEN 0
                      ELSE health_rank END
-             WHERE id = $4",
+             WHERE id = $4 AND fence = $5 AND lease_owner IS NOT NULL",
             health.last_success_at.map(|it| it.0),
             keeps_lease,
             late_at.map(|it| it.0),
-            lease.account_id.0
+            lease.account_id.0,
+            lease.fence
         )
         .execute(&mut *tx)
         .await
         .map_err(backend)?;
+        if ended.rows_affected() == 0 {
+            return Err(StoreError::Fenced);
+        }
+        end_run(&mut tx, finished).await?;
         let failure = health.failure.as_ref();
         sqlx::query!(
             "UPDATE accounts

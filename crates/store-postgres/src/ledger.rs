@@ -16,11 +16,13 @@ use service::ports::{
 };
 
 use crate::{
-    PostgresStore, Tx, audit,
+    PostgresStore, Tx,
+    arrivals::{self, Packed},
+    audit,
     checks::check_fence,
     error::backend,
-    record::{clean, count, pattern},
-    remote::{DeletionRecord, PlannedRecord, RemoteRecord, TroubleRecord, columns, parse_state},
+    record::{clean, count, pattern, signed},
+    remote::{DeletionRecord, PlannedRecord, RemoteRecord, TroubleRecord, columns},
 };
 
 /// Zstandard's fastest ordinary level: mail shrinks almost as much, and the network is not waited for.
@@ -96,24 +98,7 @@ impl LedgerStore for PostgresStore {
     async fn add_listed(&self, lease: Lease, listed: &[Listed], at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        for listed in listed {
-            let (uid_validity, uid, uidl) = columns(&listed.key);
-            sqlx::query!(
-                "INSERT INTO remotes (account_id, epoch, uid_validity, uid, uidl, state, size, listed_at)
-                 VALUES ($1, $2, $3, $4, $5, 'listed', $6, $7)
-                 ON CONFLICT DO NOTHING",
-                lease.account_id.0,
-                lease.epoch,
-                uid_validity,
-                uid,
-                uidl,
-                signed(listed.size),
-                at.0
-            )
-            .execute(&mut *tx)
-            .await
-            .map_err(backend)?;
-        }
+        arrivals::add_listed(&mut tx, lease, listed, at).await?;
         tx.commit().await.map_err(backend)
     }
 
@@ -127,25 +112,22 @@ impl LedgerStore for PostgresStore {
     ) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        for key in missing {
-            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
-            sqlx::query!(
-                "UPDATE remotes SET missing_at = $1, may_be_renamed = $2 WHERE id = $3 AND missing_at IS NULL",
-                at.0,
-                may_be_renamed,
-                id
-            )
+        let ids = ids(&mut tx, lease, missing).await?;
+        sqlx::query!(
+            "UPDATE remotes SET missing_at = $1, may_be_renamed = $2
+             WHERE missing_at IS NULL AND id = ANY($3)",
+            at.0,
+            may_be_renamed,
+            &ids
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        let ids = self::ids(&mut tx, lease, back).await?;
+        sqlx::query!("UPDATE remotes SET missing_at = NULL, may_be_renamed = FALSE WHERE id = ANY($1)", &ids)
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
-        }
-        for key in back {
-            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
-            sqlx::query!("UPDATE remotes SET missing_at = NULL, may_be_renamed = FALSE WHERE id = $1", id)
-                .execute(&mut *tx)
-                .await
-                .map_err(backend)?;
-        }
         sqlx::query!(
             "UPDATE remotes SET missing_at = $1, may_be_renamed = TRUE
              WHERE account_id = $2 AND epoch < $3 AND state = 'stored' AND missing_at IS NULL",
@@ -169,6 +151,19 @@ impl LedgerStore for PostgresStore {
     }
 
     async fn settle_missing(&self, lease: Lease) -> Result<(), StoreError> {
+        // After most checks there is nothing to settle: that is found out without waiting for the writers.
+        let is_open = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM remotes WHERE account_id = $1 AND may_be_renamed) OR NOT EXISTS
+                 (SELECT 1 FROM accounts WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL) AS "is_open!""#,
+            lease.account_id.0,
+            lease.fence
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        if !is_open {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
         sqlx::query!(
@@ -189,14 +184,18 @@ impl LedgerStore for PostgresStore {
         at: Timestamp,
     ) -> Result<Stored, StoreError> {
         // Compressing takes longer than writing: it is done before the one writer is held up.
-        let packed = tokio::task::spawn_blocking(move || arrivals.into_iter().map(pack).collect::<Result<Vec<_>, _>>());
-        let packed = packed.await.map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let packed = tokio::task::spawn_blocking(move || pack(arrivals)).await;
+        let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
         let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
         let mut stored = Stored::default();
-        for (message, body) in packed {
-            stored += store_one(&mut tx, lease, &message, Some(&body), delete_wanted, at).await?;
+        if arrivals::may_be_renamed(&mut tx, lease).await? {
+            for (message, body) in packed {
+                stored += store_one(&mut tx, lease, &message, Some(&body), delete_wanted, at).await?;
+            }
+        } else {
+            stored += arrivals::store(&mut tx, lease, packed, delete_wanted, at).await?;
         }
         tx.commit().await.map_err(backend)?;
         Ok(stored)
@@ -335,13 +334,16 @@ impl LedgerStore for PostgresStore {
     async fn record_delete_asked(&self, lease: Lease, keys: &[RemoteKey], at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        for key in keys {
-            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
-            sqlx::query!("UPDATE remotes SET delete_asked_at = $1 WHERE id = $2 AND state = 'stored'", at.0, id)
-                .execute(&mut *tx)
-                .await
-                .map_err(backend)?;
-        }
+        let ids = ids(&mut tx, lease, keys).await?;
+        sqlx::query!(
+            "UPDATE remotes SET delete_asked_at = $1
+             WHERE state = 'stored' AND id = ANY($2)",
+            at.0,
+            &ids
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 
@@ -355,21 +357,19 @@ impl LedgerStore for PostgresStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
-        for key in keys {
-            let Some((id, _)) = find_remote(&mut tx, lease, key).await? else { continue };
-            sqlx::query!(
-                "UPDATE remotes
-                 SET state = 'deleted', deleted_at = $1, deletion_proof = $2, deleted_by = $3, may_be_renamed = FALSE
-                 WHERE id = $4 AND state = 'stored'",
-                at.0,
-                proof.as_str(),
-                run.0,
-                id
-            )
-            .execute(&mut *tx)
-            .await
-            .map_err(backend)?;
-        }
+        let ids = ids(&mut tx, lease, keys).await?;
+        sqlx::query!(
+            "UPDATE remotes
+             SET state = 'deleted', deleted_at = $1, deletion_proof = $2, deleted_by = $3, may_be_renamed = FALSE
+             WHERE state = 'stored' AND id = ANY($4)",
+            at.0,
+            proof.as_str(),
+            run.0,
+            &ids
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 
@@ -604,14 +604,15 @@ impl LedgerStore for PostgresStore {
     }
 }
 
-/// A message about to be stored, without its bytes.
-type Packed = (Assembled, Vec<u8>);
-
-/// The arrival without its bytes, and the bytes compressed.
-fn pack(arrival: Arrival) -> Result<Packed, std::io::Error> {
-    let Arrival { key, raw, hash, index } = arrival;
-    let body = zstd::encode_all(raw.as_slice(), COMPRESSION)?;
-    Ok((Assembled { key, size: raw.len() as u64, hash, index }, body))
+/// The arrivals without their bytes, and these compressed.
+fn pack(arrivals: Vec<Arrival>) -> Result<Vec<Packed>, std::io::Error> {
+    let mut compressor = zstd::bulk::Compressor::new(COMPRESSION)?;
+    let mut packed = Vec::with_capacity(arrivals.len());
+    for Arrival { key, raw, hash, index } in arrivals {
+        let body = compressor.compress(&raw)?;
+        packed.push((Assembled { key, size: raw.len() as u64, hash, index }, body));
+    }
+    Ok(packed)
 }
 
 async fn unpack(raw: Vec<u8>, table: &'static str, row: i64) -> Result<Vec<u8>, StoreError> {
@@ -725,35 +726,12 @@ async fn add_message(
 }
 
 async fn find_remote(tx: &mut Tx, lease: Lease, key: &RemoteKey) -> Result<Option<(i64, RemoteState)>, StoreError> {
-    let (account, epoch) = (lease.account_id.0, lease.epoch);
-    let found = match columns(key) {
-        (Some(uid_validity), Some(uid), _) => sqlx::query!(
-            "SELECT id, state FROM remotes WHERE account_id = $1 AND epoch = $2 AND uid_validity = $3 AND uid = $4",
-            account,
-            epoch,
-            uid_validity,
-            uid
-        )
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(backend)?
-        .map(|it| (it.id, it.state)),
-        (_, _, uidl) => sqlx::query!(
-            "SELECT id, state FROM remotes WHERE account_id = $1 AND epoch = $2 AND uidl = $3",
-            account,
-            epoch,
-            uidl
-        )
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(backend)?
-        .map(|it| (it.id, it.state)),
-    };
-    let Some((id, state)) = found else { return Ok(None) };
-    let state = parse_state(&state).ok_or(StoreError::Corrupt { table: "remotes", column: "state", row: id })?;
-    Ok(Some((id, state)))
+    Ok(arrivals::find_remotes(tx, lease, &[key]).await?.into_iter().next().flatten())
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// The rows with these names, as a statement takes many of them.
+async fn ids(tx: &mut Tx, lease: Lease, keys: &[RemoteKey]) -> Result<Vec<i64>, StoreError> {
+    let keys: Vec<_> = keys.iter().collect();
+    let found = arrivals::find_remotes(tx, lease, &keys).await?;
+    Ok(found.into_iter().flatten().map(|it| it.0).collect())
 }

@@ -3,7 +3,9 @@
 //! The same files, functions and statements as on SQLite, but where the databases differ: types, locks, and who may write at once.
 
 mod accounts;
+mod arrivals;
 mod audit;
+mod authorities;
 mod checks;
 mod connectors;
 mod credentials;

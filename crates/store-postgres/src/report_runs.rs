@@ -424,7 +424,9 @@ impl ReportRunStore for PostgresStore {
             .fetch_optional(&mut *tx)
             .await
             .map_err(backend)?;
+        // Here and below: undone now and not when the connection is used next, for whoever takes runs passes over locked ones.
         if reopened.rows_affected() == 0 || found.is_none() {
+            tx.rollback().await.map_err(backend)?;
             return Err(StoreError::NotFound);
         }
         let repeated = sqlx::query!(
@@ -437,6 +439,7 @@ impl ReportRunStore for PostgresStore {
         .await
         .map_err(backend)?;
         if repeated.rows_affected() == 0 {
+            tx.rollback().await.map_err(backend)?;
             return Err(StoreError::Conflict);
         }
         audit::write(&mut tx, audit).await?;

@@ -17,7 +17,7 @@ use crate::{
     accounts::check_references,
     audit,
     error::{backend, taken},
-    record::{count, pattern},
+    record::{count, pattern, trust},
 };
 
 #[expect(clippy::struct_excessive_bools, reason = "the columns are what they are")]
@@ -36,6 +36,10 @@ struct Record {
     skip_certificate: bool,
     connector_id: Option<i64>,
     credential_id: Option<i64>,
+    authority_id: Option<i64>,
+    pin: Option<String>,
+    skip_until: Option<i64>,
+    skip_reason: String,
 }
 
 impl TryFrom<Record> for Smtp {
@@ -43,7 +47,9 @@ impl TryFrom<Record> for Smtp {
 
     fn try_from(it: Record) -> Result<Self, StoreError> {
         let corrupt = |column| StoreError::Corrupt { table: "smtp_accounts", column, row: it.id };
-        let security = Security::from_parts(it.secure_connection, Some(&it.connection_type), it.skip_certificate);
+        let trust = trust(it.skip_certificate, it.skip_until, it.authority_id, it.pin.as_deref());
+        let trust = trust.ok_or_else(|| corrupt("pin"))?;
+        let security = Security::from_parts(it.secure_connection, Some(&it.connection_type), trust);
         let route = it.connector_id.map_or(Route::Direct, |it| Route::Connector(ConnectorId(it)));
         let port = u16::try_from(it.port).map_err(|_| corrupt("port"))?;
         Ok(Self {
@@ -57,6 +63,7 @@ impl TryFrom<Record> for Smtp {
                 reply_to: it.reply_to.map(EmailAddress::from_stored),
                 destination: Destination { address: Address::from_stored(it.address), port, security, route },
                 credential_id: it.credential_id.map(CredentialId),
+                skip_reason: it.skip_reason,
             },
         })
     }
@@ -76,7 +83,7 @@ impl SmtpStore for PostgresStore {
         let records = sqlx::query_as!(
             Record,
             r#"SELECT id, version, name, enabled, is_default, sender, reply_to, address, port, secure_connection,
-                 connection_type, skip_certificate, connector_id, credential_id
+                 connection_type, skip_certificate, connector_id, credential_id, authority_id, pin, skip_until, skip_reason
              FROM smtp_accounts
              WHERE search_folded LIKE $1 ESCAPE '\'
              ORDER BY name_folded LIMIT $2 OFFSET $3"#,
@@ -95,7 +102,7 @@ impl SmtpStore for PostgresStore {
         let record = sqlx::query_as!(
             Record,
             "SELECT id, version, name, enabled, is_default, sender, reply_to, address, port, secure_connection,
-                 connection_type, skip_certificate, connector_id, credential_id
+                 connection_type, skip_certificate, connector_id, credential_id, authority_id, pin, skip_until, skip_reason
              FROM smtp_accounts
              WHERE id = $1",
             id.0
@@ -110,7 +117,7 @@ impl SmtpStore for PostgresStore {
         let record = sqlx::query_as!(
             Record,
             "SELECT id, version, name, enabled, is_default, sender, reply_to, address, port, secure_connection,
-                 connection_type, skip_certificate, connector_id, credential_id
+                 connection_type, skip_certificate, connector_id, credential_id, authority_id, pin, skip_until, skip_reason
              FROM smtp_accounts
              WHERE is_default AND enabled"
         )
@@ -123,14 +130,15 @@ impl SmtpStore for PostgresStore {
     async fn add_smtp(&self, draft: &SmtpDraft, audit: &[AuditEntry]) -> Result<SmtpId, StoreError> {
         let mut tx = self.begin().await?;
         let destination = &draft.destination;
-        check_references(&mut tx, destination.route, draft.credential_id).await?;
+        check_references(&mut tx, destination, draft.credential_id).await?;
         if draft.is_default {
             give_up_default(&mut tx, None).await?;
         }
         let id = sqlx::query_scalar!(
             "INSERT INTO smtp_accounts (version, name, name_folded, search_folded, enabled, is_default, sender, reply_to,
-                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id)
-             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
+                 authority_id, pin, skip_until, skip_reason)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
              RETURNING id",
             draft.name,
             fold(&draft.name),
@@ -145,7 +153,11 @@ impl SmtpStore for PostgresStore {
             destination.security.kind().unwrap_or_default(),
             destination.security.skips_certificate(),
             destination.route.connector_id().map(|it| it.0),
-            draft.credential_id.map(|it| it.0)
+            draft.credential_id.map(|it| it.0),
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .fetch_one(&mut *tx)
         .await
@@ -164,7 +176,7 @@ impl SmtpStore for PostgresStore {
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
         let destination = &draft.destination;
-        check_references(&mut tx, destination.route, draft.credential_id).await?;
+        check_references(&mut tx, destination, draft.credential_id).await?;
         check_version(&mut tx, id, version).await?;
         if draft.is_default {
             give_up_default(&mut tx, Some(id)).await?;
@@ -173,7 +185,8 @@ impl SmtpStore for PostgresStore {
             "UPDATE smtp_accounts
              SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, enabled = $4, is_default = $5,
                  sender = $6, reply_to = $7, address = $8, port = $9, secure_connection = $10, connection_type = $11,
-                 skip_certificate = $12, connector_id = $13, credential_id = $14
+                 skip_certificate = $12, connector_id = $13, credential_id = $14, authority_id = $16, pin = $17,
+                 skip_until = $18, skip_reason = $19
              WHERE id = $15",
             draft.name,
             fold(&draft.name),
@@ -189,7 +202,11 @@ impl SmtpStore for PostgresStore {
             destination.security.skips_certificate(),
             destination.route.connector_id().map(|it| it.0),
             draft.credential_id.map(|it| it.0),
-            id.0
+            id.0,
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .execute(&mut *tx)
         .await

@@ -3,23 +3,22 @@
 use async_trait::async_trait;
 use domain::{
     account::{
-        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, HealthState,
-        MessageCounts, Route,
+        Account, AccountColumn, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Destination,
+        HealthState, MessageCounts, Route,
     },
     audit::AuditEntry,
-    ids::{AccountId, ConnectorId, CredentialId},
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId},
     page::{Page, PageRequest},
     text::fold,
     time::Timestamp,
 };
-use serde::de::DeserializeOwned;
 use service::ports::{AccountStore, Purged, StoreError};
 use sqlx::{QueryBuilder, Row as _};
 
 use crate::{
     Db, SqliteStore, Tx, audit,
     error::{backend, taken},
-    record::{AccountRecord, count, pattern},
+    record::{AccountRecord, count, pattern, unpack},
 };
 
 #[async_trait]
@@ -50,7 +49,7 @@ impl AccountStore for SqliteStore {
             r#"SELECT json_group_array(json_array(id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
                  deleted_at, last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures,
-                 is_stopped, is_late, hold_days, push)) AS "packed!: String"
+                 is_stopped, is_late, hold_days, push, authority_id, pin, skip_until, skip_reason)) AS "packed!: String"
              FROM accounts
              WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
             wanted
@@ -78,7 +77,7 @@ impl AccountStore for SqliteStore {
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
                  last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
              FROM accounts
              WHERE deleted_at IS NOT NULL
              ORDER BY deleted_at DESC, id DESC
@@ -99,7 +98,7 @@ impl AccountStore for SqliteStore {
             "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
                  secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
                  last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
              FROM accounts
              WHERE id = $1",
             id.0
@@ -117,13 +116,14 @@ impl AccountStore for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<AccountId, StoreError> {
         let mut tx = self.begin().await?;
-        check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await?;
+        check_references(&mut tx, &draft.destination, Some(draft.credential_id)).await?;
         let destination = &draft.destination;
         let id = sqlx::query_scalar!(
             r#"INSERT INTO accounts (version, name, name_folded, keep_copy, automatic_check, interval_s, enabled, protocol,
                  address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
-                 next_check_at, late_at, hold_days, push)
-             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                 next_check_at, late_at, hold_days, push, authority_id, pin, skip_until, skip_reason)
+             VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                 $19, $20, $21, $22)
              RETURNING id AS "id!""#,
             draft.name,
             fold(&draft.name),
@@ -142,7 +142,11 @@ impl AccountStore for SqliteStore {
             due_at.map(|it| it.0),
             due_at.map(|it| it.plus(draft.late_after()).0),
             i64::from(draft.hold_days),
-            draft.push
+            draft.push,
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .fetch_one(&mut *tx)
         .await
@@ -161,8 +165,8 @@ impl AccountStore for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        // Always connectors, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
-        let references = check_references(&mut tx, draft.destination.route, Some(draft.credential_id)).await;
+        // Always connectors, then authorities, then credentials, then accounts: whoever locks them in one order cannot lock each other out.
+        let references = check_references(&mut tx, &draft.destination, Some(draft.credential_id)).await;
         check_version(&mut tx, id, version).await?;
         references?;
         let destination = &draft.destination;
@@ -172,6 +176,7 @@ impl AccountStore for SqliteStore {
                  epoch = epoch + CASE WHEN protocol = $7 AND address = $8 AND port = $9 AND credential_id = $14
                      AND COALESCE(connector_id, 0) = COALESCE(CAST($13 AS BIGINT), 0) THEN 0 ELSE 1 END,
                  mailbox_messages = NULL, late_at = $17, is_late = FALSE, stopped_by = NULL, hold_days = $18, push = $19,
+                 authority_id = $20, pin = $21, skip_until = $22, skip_reason = $23,
                  name = $1, name_folded = $2, keep_copy = $3, automatic_check = $4,
                  interval_s = $5, enabled = $6, protocol = $7, address = $8, port = $9, secure_connection = $10,
                  connection_type = $11, skip_certificate = $12, connector_id = $13, credential_id = $14,
@@ -197,7 +202,11 @@ impl AccountStore for SqliteStore {
             id.0,
             due_at.map(|it| it.plus(draft.late_after()).0),
             i64::from(draft.hold_days),
-            draft.push
+            draft.push,
+            destination.security.authority_id().map(|it| it.0),
+            destination.security.pin().map(|it| it.to_string()),
+            destination.security.skip_until().map(|it| it.0),
+            draft.skip_reason
         )
         .execute(&mut *tx)
         .await
@@ -388,11 +397,6 @@ impl SqliteStore {
     }
 }
 
-/// What SQLite packed into one JSON array. Row by row, each would cost a switch to the thread that holds the connection.
-fn unpack<T: DeserializeOwned>(packed: &str) -> Result<Vec<T>, StoreError> {
-    serde_json::from_str(packed).map_err(|it| StoreError::Backend(Box::new(it)))
-}
-
 /// One page in one order. It cannot be one checked statement: the order is part of the text. What is pushed comes from the
 /// closed matches below and what a person typed is bound; the conformance suite runs every order and every filter.
 fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i64, limit: i64) {
@@ -400,7 +404,7 @@ fn push_listing(builder: &mut QueryBuilder<Db>, query: &AccountQuery, offset: i6
         "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
              secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
              last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
          FROM accounts",
     );
     // A plus before a column keeps its index out of it. Else SQLite, without statistics, takes it and sorts all it finds there.
@@ -423,6 +427,7 @@ fn push_filter(builder: &mut QueryBuilder<Db>, filter: &AccountFilter, before: &
         ("secure_connection", filter.secure_connection),
         ("automatic_check", filter.automatic_check),
         ("keep_copy", filter.keep_copy),
+        ("skip_certificate", filter.skip_certificate),
         ("enabled", filter.enabled),
     ];
     for (column, wanted) in flags {
@@ -469,18 +474,25 @@ async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), S
     }
 }
 
-/// That connector and credential exist, in the order in which everybody locks them.
+/// That connector, authority and credential exist, in the order in which everybody locks them.
 pub(crate) async fn check_references(
     tx: &mut Tx,
-    route: Route,
+    destination: &Destination,
     credential: Option<CredentialId>,
 ) -> Result<(), StoreError> {
-    if let Route::Connector(ConnectorId(connector)) = route {
+    if let Route::Connector(ConnectorId(connector)) = destination.route {
         let found = sqlx::query_scalar!("SELECT id FROM connectors WHERE id = $1", connector)
             .fetch_optional(&mut **tx)
             .await
             .map_err(backend)?;
         found.ok_or(StoreError::Gone { field: "network_connector_id" })?;
+    }
+    if let Some(AuthorityId(authority)) = destination.security.authority_id() {
+        let found = sqlx::query_scalar!("SELECT id FROM authorities WHERE id = $1", authority)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(backend)?;
+        found.ok_or(StoreError::Gone { field: "ca_id" })?;
     }
     let Some(CredentialId(credential)) = credential else { return Ok(()) };
     let found = sqlx::query_scalar!("SELECT id FROM credentials WHERE id = $1", credential)

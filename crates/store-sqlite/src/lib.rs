@@ -4,7 +4,9 @@
 //! write begins with `BEGIN IMMEDIATE`, because a read that turns into a write fails at once where another process writes.
 
 mod accounts;
+mod arrivals;
 mod audit;
+mod authorities;
 mod checks;
 mod connectors;
 mod credentials;

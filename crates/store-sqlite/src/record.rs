@@ -2,14 +2,15 @@
 
 use domain::{
     account::{
-        Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, Protocol, Route, Security, User,
+        Account, AccountDraft, AccountRow, Address, Destination, Failure, Health, KeyPin, Protocol, Route, Security,
+        Trust, User,
     },
     check::{CheckError, CheckRun, ErrorKind, Outcome},
-    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, SmtpId},
+    ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, CredentialId, SmtpId},
     text::like_anywhere,
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use service::ports::StoreError;
 use sqlx::FromRow;
 
@@ -51,6 +52,10 @@ pub(crate) struct AccountRecord {
     pub(crate) hold_days: i64,
     #[serde(deserialize_with = "flag")]
     pub(crate) push: bool,
+    pub(crate) authority_id: Option<i64>,
+    pub(crate) pin: Option<String>,
+    pub(crate) skip_until: Option<i64>,
+    pub(crate) skip_reason: String,
 }
 
 /// Truth as SQLite keeps it.
@@ -71,8 +76,10 @@ impl AccountRecord {
         u16::try_from(self.port).map_err(|_| self.corrupt("port"))
     }
 
-    fn security(&self) -> Security {
-        Security::from_parts(self.secure_connection, Some(&self.connection_type), self.skip_certificate)
+    fn security(&self) -> Result<Security, StoreError> {
+        let trust = trust(self.skip_certificate, self.skip_until, self.authority_id, self.pin.as_deref());
+        let trust = trust.ok_or_else(|| self.corrupt("pin"))?;
+        Ok(Security::from_parts(self.secure_connection, Some(&self.connection_type), trust))
     }
 
     fn health(&self) -> Result<Health, StoreError> {
@@ -97,7 +104,7 @@ impl AccountRecord {
     pub(crate) fn into_row(self) -> Result<AccountRow, StoreError> {
         Ok(AccountRow {
             id: AccountId(self.id),
-            security: self.security(),
+            security: self.security()?,
             protocol: self.protocol()?,
             port: self.port()?,
             health: self.health()?,
@@ -125,14 +132,21 @@ impl AccountRecord {
                 credential_id: CredentialId(self.credential_id),
                 destination: Destination {
                     port: self.port()?,
-                    security: self.security(),
+                    security: self.security()?,
                     route: self.connector_id.map_or(Route::Direct, |it| Route::Connector(ConnectorId(it))),
                     address: Address::from_stored(self.address),
                 },
+                skip_reason: self.skip_reason,
                 name: self.name,
             },
         })
     }
+}
+
+/// Whose certificates are accepted; `None` if the pin is none.
+pub(crate) fn trust(skip: bool, until: Option<i64>, authority: Option<i64>, pin: Option<&str>) -> Option<Trust> {
+    let pin = pin.map(KeyPin::parse).transpose().ok()?;
+    Some(Trust::from_parts(skip, until.map(Day), authority.map(AuthorityId), pin))
 }
 
 /// A row of `check_runs`.
@@ -182,6 +196,16 @@ impl TryFrom<RunRecord> for CheckRun {
 /// The kind of an account's failure.
 pub(crate) fn failure_kind(text: &str, row: i64) -> Result<ErrorKind, StoreError> {
     ErrorKind::parse(text).ok_or(StoreError::Corrupt { table: "accounts", column: "failure_kind", row })
+}
+
+/// What SQLite packed into one JSON array. Row by row, each would cost a switch to the thread that holds the connection.
+pub(crate) fn unpack<T: DeserializeOwned>(packed: &str) -> Result<Vec<T>, StoreError> {
+    serde_json::from_str(packed).map_err(|it| StoreError::Backend(Box::new(it)))
+}
+
+/// Sizes that no column holds do not occur.
+pub(crate) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// Counts are never negative in the database.

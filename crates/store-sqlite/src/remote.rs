@@ -190,7 +190,7 @@ impl TryFrom<DeletionRecord> for Deletion {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing into a text does not fail.
         _ = write!(text, "{byte:02x}");

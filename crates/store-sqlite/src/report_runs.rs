@@ -424,6 +424,7 @@ impl ReportRunStore for SqliteStore {
             .await
             .map_err(backend)?;
         if reopened.rows_affected() == 0 || found.is_none() {
+            tx.rollback().await.map_err(backend)?;
             return Err(StoreError::NotFound);
         }
         let repeated = sqlx::query!(
@@ -436,6 +437,7 @@ impl ReportRunStore for SqliteStore {
         .await
         .map_err(backend)?;
         if repeated.rows_affected() == 0 {
+            tx.rollback().await.map_err(backend)?;
             return Err(StoreError::Conflict);
         }
         audit::write(&mut tx, audit).await?;

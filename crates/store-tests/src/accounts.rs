@@ -29,7 +29,7 @@ pub async fn an_account_comes_back_as_it_was_added(store: Subject) {
     draft.interval_s = 86_400;
     draft.protocol = Protocol::Pop3;
     draft.destination.port = 65_535;
-    draft.destination.security = Security::StartTls(Trust::SkipCertificate);
+    draft.destination.security = Security::StartTls(Trust::SkipCertificate { until: None });
     draft.destination.route = Route::Connector(connector(&store, "p").await);
     let id = store.add_account(&draft, Some(at(5)), &[]).await.unwrap();
     let account = store.find_account(id).await.unwrap().unwrap();
@@ -96,12 +96,15 @@ pub async fn every_filter_selects(store: Subject) {
     let plain = draft("all", credential);
     let mut insecure = draft("insecure", credential);
     insecure.destination.security = Security::Plain;
+    let mut skipping = draft("skipping", credential);
+    skipping.destination.security = Security::Implicit(Trust::SkipCertificate { until: None });
     let drafts = [
         plain.clone(),
         insecure,
         AccountDraft { name: "manual".to_owned(), automatic_check: false, ..plain.clone() },
         AccountDraft { name: "moved".to_owned(), keep_copy: false, ..plain.clone() },
-        AccountDraft { name: "off".to_owned(), enabled: false, ..plain },
+        AccountDraft { name: "off".to_owned(), enabled: false, ..plain.clone() },
+        skipping,
     ];
     for draft in &drafts {
         store.add_account(draft, None, &[]).await.unwrap();
@@ -112,6 +115,7 @@ pub async fn every_filter_selects(store: Subject) {
         ("manual", AccountFilter { automatic_check: Some(false), ..none.clone() }),
         ("moved", AccountFilter { keep_copy: Some(false), ..none.clone() }),
         ("off", AccountFilter { enabled: Some(false), ..none.clone() }),
+        ("skipping", AccountFilter { skip_certificate: Some(true), ..none.clone() }),
     ];
     for (expected, filter) in cases {
         assert_eq!(names(&store, filter.clone()).await, [expected]);
@@ -121,22 +125,24 @@ pub async fn every_filter_selects(store: Subject) {
             secure_connection: flip(filter.secure_connection),
             automatic_check: flip(filter.automatic_check),
             keep_copy: flip(filter.keep_copy),
+            skip_certificate: flip(filter.skip_certificate),
             enabled: flip(filter.enabled),
             health: None,
         };
         let others = names(&store, opposite).await;
-        assert!(others.len() == 4 && !others.contains(&expected.to_owned()), "{others:?}");
+        assert!(others.len() == 5 && !others.contains(&expected.to_owned()), "{others:?}");
     }
     let all = AccountFilter {
         name: "AL".to_owned(),
         secure_connection: Some(true),
         automatic_check: Some(true),
         keep_copy: Some(true),
+        skip_certificate: Some(false),
         enabled: Some(true),
         health: Some(HealthState::NeverChecked),
     };
     assert_eq!(names(&store, all).await, ["all"]);
-    assert_eq!(names(&store, none).await, ["all", "insecure", "manual", "moved", "off"]);
+    assert_eq!(names(&store, none).await, ["all", "insecure", "manual", "moved", "off", "skipping"]);
 }
 
 /// The order that the report promises.

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use domain::{
-    account::{AccountDraft, Failure, Health},
+    account::{AccountDraft, Failure, Health, Route},
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
     credential::CredentialDraft,
-    ids::{AccountId, CheckRunId},
+    ids::{AccountId, CheckRunId, ConnectorId},
     page::PageRequest,
 };
-use service::ports::{SealedSecret, StoreError};
+use service::ports::{SealedSecret, StoreError, Way};
 
 use crate::{
     Subject,
@@ -40,7 +40,7 @@ pub async fn check_once(store: &Subject, id: AccountId, health: Health) {
 }
 
 async fn due(store: &Subject, seconds: i64, limit: u32) -> Vec<AccountId> {
-    let leases = store.take_due("me", at(seconds), LEASE, limit).await.unwrap();
+    let leases = store.take_due("me", at(seconds), LEASE, limit, &[]).await.unwrap();
     leases.into_iter().map(|it| it.account_id).collect()
 }
 
@@ -79,6 +79,31 @@ pub async fn accounts_that_are_not_to_be_checked_are_not_taken(store: Subject) {
     assert_eq!(due(&store, 50, 9).await, [id]);
 }
 
+pub async fn accounts_whose_way_is_busy_hold_nobody_up(store: Subject) {
+    let credential = credential(&store, "c").await;
+    let proxy = crate::samples::connector(&store, "proxy").await;
+    let add = |name: &'static str, change: fn(&mut AccountDraft, ConnectorId)| {
+        let mut draft = draft(name, credential);
+        change(&mut draft, proxy);
+        let store = Subject::clone(&store);
+        async move { store.add_account(&draft, Some(at(0)), &[]).await.unwrap() }
+    };
+    let busy = add("busy", |_, _| {}).await;
+    let other = add("other port", |it, _| it.destination.port = 143).await;
+    let through = add("through", |it, proxy| it.destination.route = Route::Connector(proxy)).await;
+    let take = |ways: Vec<Way>| {
+        let store = Subject::clone(&store);
+        async move {
+            let leases = store.take_due("me", at(9), LEASE, 9, &ways).await.unwrap();
+            leases.into_iter().map(|it| it.account_id).collect::<Vec<_>>()
+        }
+    };
+    let direct = Way::Direct("mail.example.org".to_owned(), 993);
+    assert_eq!(take(vec![direct, Way::Connector(proxy)]).await, [other]);
+    assert_eq!(take(vec![Way::Connector(proxy)]).await, [busy]);
+    assert_eq!(take(Vec::new()).await, [through]);
+}
+
 pub async fn two_takers_share_no_account(store: Subject) {
     let credential = credential(&store, "c").await;
     for n in 0..40 {
@@ -91,7 +116,7 @@ pub async fn two_takers_share_no_account(store: Subject) {
             let mut taken = Vec::new();
             // Somebody else may hold what is left for a moment, so an empty answer is asked again a few times.
             for _ in 0..20 {
-                taken.extend(store.take_due(&format!("taker {taker}"), at(99), LEASE, 3).await.unwrap());
+                taken.extend(store.take_due(&format!("taker {taker}"), at(99), LEASE, 3, &[]).await.unwrap());
             }
             taken
         }));
@@ -119,7 +144,7 @@ pub async fn a_lease_that_ran_out_can_be_taken(store: Subject) {
     let id = account(&store, "a").await;
     let first = take(&store, id).await;
     let later = at(1).plus(LEASE);
-    let taken = store.take_due("other", later, LEASE, 9).await.unwrap();
+    let taken = store.take_due("other", later, LEASE, 9, &[]).await.unwrap();
     assert_eq!(taken.iter().map(|it| it.account_id).collect::<Vec<_>>(), [id]);
     assert!(taken[0].fence > first.fence);
     assert!(matches!(store.extend_lease(first, later).await, Err(StoreError::Fenced)));

@@ -10,6 +10,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod authorities;
 pub mod checks;
 pub mod connectors;
 pub mod credentials;
@@ -81,6 +82,13 @@ macro_rules! conformance {
                 a_host_key_stays_until_another_server_stands_there,
                 contact_is_written_once_a_minute_and_changes_no_version,
             }
+            authorities {
+                an_authority_comes_back_as_it_was_added,
+                names_versions_and_references_are_checked,
+                an_authority_in_use_stays,
+                every_trust_comes_back_as_it_was_chosen,
+                what_skips_its_certificate_is_found,
+            }
             smtp {
                 a_record_comes_back_as_it_was_added,
                 names_versions_and_references_are_checked,
@@ -132,6 +140,7 @@ macro_rules! conformance {
             checks {
                 due_accounts_are_taken_longest_due_first,
                 accounts_that_are_not_to_be_checked_are_not_taken,
+                accounts_whose_way_is_busy_hold_nobody_up,
                 two_takers_share_no_account,
                 an_account_is_held_by_one_at_a_time,
                 a_lease_that_ran_out_can_be_taken,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use domain::{
     account::{AccountDraft, Address, Destination, Health, Protocol, Route, Security, Trust},
     audit::{AuditAction, AuditEntry},
+    authority::{AuthorityDraft, AuthorityFacts},
     check::CheckRun,
     connector::{ConnectorDraft, ConnectorKind},
     credential::CredentialDraft,
-    ids::{AccountId, ConnectorId, CredentialId, MessageId},
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId, MessageId},
     message::MessageIndex,
     time::Timestamp,
 };
@@ -75,7 +76,25 @@ pub fn draft(name: &str, credential_id: CredentialId) -> AccountDraft {
             route: Route::Direct,
         },
         credential_id,
+        skip_reason: String::new(),
     }
+}
+
+pub fn authority_draft(name: &str) -> AuthorityDraft {
+    AuthorityDraft { name: name.to_owned(), pem: format!("-----BEGIN CERTIFICATE-----\n{name}\n") }
+}
+
+pub fn authority_facts(subject: &str) -> AuthorityFacts {
+    AuthorityFacts {
+        subject: subject.to_owned(),
+        fingerprint: "SHA256:x".to_owned(),
+        n_certificates: 2,
+        expires_at: at(1_000_000),
+    }
+}
+
+pub async fn authority(store: &Subject, name: &str) -> AuthorityId {
+    store.add_authority(&authority_draft(name), &authority_facts("CN=Ours"), &[]).await.unwrap()
 }
 
 /// An account that is due at once.

@@ -6,6 +6,7 @@ use domain::{
     ids::{CredentialId, SmtpId},
     page::PageRequest,
     smtp::SmtpDraft,
+    time::Day,
 };
 use service::ports::StoreError;
 
@@ -24,10 +25,11 @@ fn draft(name: &str) -> SmtpDraft {
         destination: Destination {
             address: Address::from_stored("smtp.example.org".to_owned()),
             port: 587,
-            security: Security::StartTls(Trust::SkipCertificate),
+            security: Security::StartTls(Trust::SkipCertificate { until: None }),
             route: Route::Direct,
         },
         credential_id: None,
+        skip_reason: String::new(),
     }
 }
 
@@ -37,6 +39,9 @@ pub async fn a_record_comes_back_as_it_was_added(store: Subject) {
     let mut draft = draft("Relay");
     draft.credential_id = Some(credential);
     draft.destination.route = Route::Connector(connector);
+    let until = Day::parse("2026-12-31");
+    draft.destination.security = Security::StartTls(Trust::SkipCertificate { until });
+    "until the new relay".clone_into(&mut draft.skip_reason);
     let id = store.add_smtp(&draft, &[]).await.unwrap();
     let found = store.find_smtp(id).await.unwrap().unwrap();
     assert_eq!((found.id, found.version, found.draft), (id, 1, draft));

@@ -194,16 +194,16 @@ pub async fn whoever_asks_for_a_check_gets_it_from_a_worker(store: Subject) {
     let mut manual = draft("manual", credential(&store, "c").await);
     manual.automatic_check = false;
     let id = store.add_account(&manual, None, &[]).await.unwrap();
-    assert_eq!(store.take_due("worker", at(0), crate::samples::LEASE, 9).await.unwrap(), []);
+    assert_eq!(store.take_due("worker", at(0), crate::samples::LEASE, 9, &[]).await.unwrap(), []);
     store.ask_check(id, at(0)).await.unwrap();
-    let leases = store.take_due("worker", at(0), crate::samples::LEASE, 9).await.unwrap();
+    let leases = store.take_due("worker", at(0), crate::samples::LEASE, 9, &[]).await.unwrap();
     assert_eq!((leases.len(), leases[0].account_id, leases[0].due_at), (1, id, None));
     assert_eq!(store.asked_of("worker").await.unwrap(), [id]);
     let run = store.start_run(leases[0], at(1)).await.unwrap();
     assert_eq!(store.asked_of("worker").await.unwrap(), []);
     assert_eq!(store.find_run(run).await.unwrap().unwrap().due_at, None);
     store.give_back(leases[0], None).await.unwrap();
-    assert_eq!(store.take_due("worker", at(2), crate::samples::LEASE, 9).await.unwrap(), [], "once");
+    assert_eq!(store.take_due("worker", at(2), crate::samples::LEASE, 9, &[]).await.unwrap(), [], "once");
     assert!(store.ask_check(AccountId(99), at(0)).await.is_err());
 }
 

@@ -14,16 +14,16 @@ static LOADED: OnceLock<Words> = OnceLock::new();
 /// Takes the texts of the page's language, before anything is shown.
 #[cfg(target_arch = "wasm32")]
 pub fn load(spoken: Locale, texts: String) {
-    _ = LOADED.set(generated::read(spoken, texts.leak()));
+    _ = LOADED.set(generated::read(spoken, [texts.leak()]));
 }
 
 mod generated {
     use super::{Locale, fill};
     include!(concat!(env!("OUT_DIR"), "/words.rs"));
 
-    /// The words of a list of texts.
-    pub(crate) fn read(spoken: Locale, list: &'static str) -> Words {
-        let mut texts = list.split('\u{1e}');
+    /// The words of these lists of texts, one after the other.
+    pub(crate) fn read<const N: usize>(spoken: Locale, lists: [&'static str; N]) -> Words {
+        let mut texts = lists.into_iter().flat_map(|it| it.split('\u{1e}'));
         Words::of(spoken, || texts.next().unwrap_or_default())
     }
 }
@@ -79,12 +79,12 @@ impl Locale {
     pub fn words(self) -> &'static Words {
         #[cfg(target_arch = "wasm32")]
         {
-            LOADED.get_or_init(|| generated::read(self, ""))
+            LOADED.get_or_init(|| generated::read(self, [""]))
         }
         #[cfg(not(target_arch = "wasm32"))]
         {
             static WORDS: [OnceLock<Words>; 3] = [const { OnceLock::new() }; 3];
-            WORDS[self as usize].get_or_init(|| generated::read(self, self.texts()))
+            WORDS[self as usize].get_or_init(|| generated::read(self, [self.texts(), self.server_texts()]))
         }
     }
 
@@ -95,6 +95,16 @@ impl Locale {
             Self::En => generated::EN,
             Self::PtBr => generated::PT_BR,
             Self::Es => generated::ES,
+        }
+    }
+
+    /// The texts that the browser does not load.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn server_texts(self) -> &'static str {
+        match self {
+            Self::En => generated::EN_SERVER,
+            Self::PtBr => generated::PT_BR_SERVER,
+            Self::Es => generated::ES_SERVER,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The JSON of the interface. What comes in becomes the same form of texts that the screens post, so the same rules run on it.
 
 use domain::{
-    account::{Account, AccountForm, AccountRow, Route},
+    account::{Account, AccountForm, AccountRow, Route, Trust},
+    authority::{Authority, AuthorityForm, AuthorityRow},
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
     connector::{Connector, ConnectorForm, ConnectorTest, TestForm},
     credential::{Credential, CredentialForm, SecretInput},
@@ -73,6 +74,11 @@ impl Body {
             network_connector_id: self.text("network_connector_id"),
             credential_id: self.text("credential_id"),
             skip_certificate: self.text("skip_certificate"),
+            skip_reason: self.text("skip_reason"),
+            skip_until: self.text("skip_until"),
+            trust: self.text("trust"),
+            ca_id: self.text("ca_id"),
+            pin: self.text("pin"),
             secure_connection: self.text("secure_connection"),
             secure_connection_type: self.text("secure_connection_type"),
             version: self.text("version"),
@@ -87,6 +93,15 @@ impl Body {
             secret: SecretInput(self.text("secret")),
             private_key: SecretInput::default(),
             version: self.text("version"),
+        }
+    }
+
+    pub(crate) fn authority(&self) -> AuthorityForm {
+        AuthorityForm {
+            name: self.text("name"),
+            pem: self.text("pem"),
+            version: self.text("version"),
+            grant_credential: self.yes("grant_credential"),
         }
     }
 
@@ -138,6 +153,11 @@ impl Body {
             network_connector_id: self.text("network_connector_id"),
             credential_id: self.text("credential_id"),
             skip_certificate: self.text("skip_certificate"),
+            skip_reason: self.text("skip_reason"),
+            skip_until: self.text("skip_until"),
+            trust: self.text("trust"),
+            ca_id: self.text("ca_id"),
+            pin: self.text("pin"),
             secure_connection: self.text("secure_connection"),
             secure_connection_type: self.text("secure_connection_type"),
             version: self.text("version"),
@@ -149,7 +169,8 @@ impl Body {
         let part = |field: &str| Self(self.0.get(field).and_then(Value::as_object).cloned().unwrap_or_default());
         let (filter, recurrence) = (part("filter"), part("recurrence"));
         let mut pairs = Vec::new();
-        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "status", "health"] {
+        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "skip_certificate", "status", "health"]
+        {
             pairs.push((key, filter.text(key)));
         }
         pairs.push(("sort", self.text("sort")));
@@ -201,6 +222,15 @@ pub(crate) struct SmtpIn {
     network_connector_id: Option<i64>,
     credential_id: Option<i64>,
     skip_certificate: Option<bool>,
+    skip_reason: Option<String>,
+    /// The last day on which the certificate is skipped; left out: no end.
+    skip_until: Option<String>,
+    #[schema(default = "system", examples("system", "ca", "pin"))]
+    trust: Option<String>,
+    /// With trust `ca`: the certificate authority.
+    ca_id: Option<i64>,
+    /// With trust `pin`: the key's fingerprint.
+    pin: Option<String>,
     #[schema(default = true)]
     secure_connection: Option<bool>,
     #[schema(examples("ssl", "tls"))]
@@ -226,6 +256,12 @@ pub(crate) struct SmtpOut {
     network_connector_id: Option<i64>,
     credential_id: Option<i64>,
     skip_certificate: bool,
+    skip_reason: Option<String>,
+    skip_until: Option<String>,
+    #[schema(examples("system", "ca", "pin"))]
+    trust: &'static str,
+    ca_id: Option<i64>,
+    pin: Option<String>,
     secure_connection: bool,
     secure_connection_type: Option<&'static str>,
 }
@@ -247,6 +283,11 @@ impl From<Smtp> for SmtpOut {
             network_connector_id: destination.route.connector_id().map(|it| it.0),
             credential_id: it.draft.credential_id.map(|it| it.0),
             skip_certificate: destination.security.skips_certificate(),
+            skip_reason: Some(it.draft.skip_reason).filter(|it| !it.is_empty()),
+            skip_until: destination.security.skip_until().map(|it| it.to_string()),
+            trust: destination.security.trust().unwrap_or(Trust::System).kind(),
+            ca_id: destination.security.authority_id().map(|it| it.0),
+            pin: destination.security.pin().map(|it| it.to_string()),
             secure_connection: destination.security.is_secure(),
             secure_connection_type: destination.security.kind(),
         }
@@ -445,6 +486,17 @@ pub(crate) struct AccountIn {
     credential_id: i64,
     #[schema(default = false)]
     skip_certificate: Option<bool>,
+    skip_reason: Option<String>,
+    /// The last day on which the certificate is skipped; left out: no end.
+    #[schema(examples("2026-12-31"))]
+    skip_until: Option<String>,
+    #[schema(default = "system", examples("system", "ca", "pin"))]
+    trust: Option<String>,
+    /// With trust `ca`: the certificate authority.
+    ca_id: Option<i64>,
+    /// With trust `pin`: the key's fingerprint.
+    #[schema(examples("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="))]
+    pin: Option<String>,
     #[schema(default = true)]
     secure_connection: Option<bool>,
     #[schema(default = "ssl", examples("ssl", "tls"))]
@@ -481,6 +533,63 @@ pub(crate) struct ConnectorIn {
     grant_credential: Option<bool>,
 }
 
+/// What is sent to add or change a certificate authority.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the interface")]
+pub(crate) struct AuthorityIn {
+    version: Option<i64>,
+    name: String,
+    /// Certificates in PEM, and revocation lists if it has any.
+    pem: String,
+    /// The credentials of the accounts that trust it may be sent to whom it vouches for now.
+    grant_credential: Option<bool>,
+}
+
+/// A certificate authority in a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuthorityItem {
+    id: i64,
+    version: i64,
+    name: String,
+    /// Of the first certificate.
+    subject: String,
+    /// SHA-256 of the certificates.
+    fingerprint: String,
+    certificates: u32,
+    /// When the first of them expires.
+    expires_at: String,
+    used_by: u64,
+}
+
+impl From<AuthorityRow> for AuthorityItem {
+    fn from(it: AuthorityRow) -> Self {
+        Self {
+            id: it.id.0,
+            version: it.version,
+            name: it.name,
+            subject: it.facts.subject,
+            fingerprint: it.facts.fingerprint,
+            certificates: it.facts.n_certificates,
+            expires_at: it.facts.expires_at.to_string(),
+            used_by: it.n_uses,
+        }
+    }
+}
+
+/// A certificate authority, whole.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuthorityOut {
+    #[serde(flatten)]
+    item: AuthorityItem,
+    pem: String,
+}
+
+impl From<Authority> for AuthorityOut {
+    fn from(it: Authority) -> Self {
+        Self { item: it.row.into(), pem: it.pem }
+    }
+}
+
 /// An account, whole.
 #[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
@@ -498,6 +607,12 @@ pub(crate) struct AccountOut {
     network_connector_id: Option<i64>,
     credential_id: i64,
     skip_certificate: bool,
+    skip_reason: Option<String>,
+    skip_until: Option<String>,
+    #[schema(examples("system", "ca", "pin"))]
+    trust: &'static str,
+    ca_id: Option<i64>,
+    pin: Option<String>,
     secure_connection: bool,
     secure_connection_type: Option<&'static str>,
     interval_s: u32,
@@ -523,6 +638,11 @@ impl From<Account> for AccountOut {
             network_connector_id: destination.route.connector_id().map(|it| it.0),
             credential_id: draft.credential_id.0,
             skip_certificate: destination.security.skips_certificate(),
+            skip_reason: Some(draft.skip_reason).filter(|it| !it.is_empty()),
+            skip_until: destination.security.skip_until().map(|it| it.to_string()),
+            trust: destination.security.trust().unwrap_or(Trust::System).kind(),
+            ca_id: destination.security.authority_id().map(|it| it.0),
+            pin: destination.security.pin().map(|it| it.to_string()),
             secure_connection: destination.security.is_secure(),
             secure_connection_type: destination.security.kind(),
             interval_s: draft.interval_s,

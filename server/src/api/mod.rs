@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod auth;
+mod authorities;
 mod connectors;
 mod credentials;
 pub(crate) mod dto;
@@ -27,7 +28,7 @@ use crate::http::Web;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Posthorn", description = "Accounts, credentials, network connectors, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors, certificate authorities, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
     modifiers(&Bearer)
 )]
 struct Description;
@@ -69,6 +70,8 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
         .routes(routes!(connectors::test))
         .routes(routes!(connectors::approve))
+        .routes(routes!(authorities::list, authorities::add))
+        .routes(routes!(authorities::load, authorities::change, authorities::remove))
         .routes(routes!(smtp::list, smtp::add))
         .routes(routes!(smtp::load, smtp::change, smtp::remove))
         .routes(routes!(smtp::test))

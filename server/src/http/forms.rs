@@ -5,16 +5,17 @@ use app::{
     smtp::api::TestAnswer,
 };
 use axum::{
-    extract::{Path, Request, State},
-    http::{StatusCode, request::Parts},
+    extract::{FromRequest as _, Multipart, Path, Request, State},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
     account::AccountForm,
     actor::Actor,
+    authority::AuthorityForm,
     connector::{ConnectorForm, TestForm},
     credential::CredentialForm,
-    ids::{AccountId, ConnectorId, CredentialId, DeliveryId, RemoteId, ReportRunId, ScheduleId, SmtpId},
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId, DeliveryId, RemoteId, ReportRunId, ScheduleId, SmtpId},
     notices::NoticesForm,
     schedule::ScheduleForm,
     smtp::SmtpForm,
@@ -31,6 +32,7 @@ use super::{
 
 const CREDENTIALS: &str = "/settings/credentials";
 const CONNECTORS: &str = "/settings/connectors";
+const AUTHORITIES: &str = app::authorities::PATH;
 const SMTP: &str = app::smtp::PATH;
 const SCHEDULES: &str = app::schedules::PATH;
 const NOTICES: &str = app::notices::PATH;
@@ -420,6 +422,58 @@ pub(super) async fn delete_connector(State(web): State<Web>, Path(id): Path<i64>
         Ok((_, actor, form)) => {
             let removed = web.service.connectors().remove(&actor, ConnectorId(id), form.version).await;
             after_removal(removed, CONNECTORS, "connector-deleted", id)
+        }
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn save_authority(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
+    let target = match target(&id, AuthorityId) {
+        Ok(target) => target,
+        Err(response) => return response,
+    };
+    let (parts, actor, form) = match uploaded(request).await {
+        Ok(uploaded) => uploaded,
+        Err(response) => return response,
+    };
+    match web.service.authorities().save(&actor, target.id(), &form).await {
+        Ok(_) => Redirect::to(&format!("{AUTHORITIES}?flash=authority-saved")).into_response(),
+        Err(error) => come_back(&web, &parts, &format!("{AUTHORITIES}/{id}"), form, error).await,
+    }
+}
+
+/// An authority's form with or without a file, which takes the place of what was pasted.
+async fn uploaded(request: Request) -> Result<(Parts, Actor, AuthorityForm), Response> {
+    let is_multipart = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    if !is_multipart.is_some_and(|it| it.starts_with("multipart/form-data")) {
+        return posted(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let actor = actor(&parts).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())?;
+    let request = Request::from_parts(parts.clone(), body);
+    let mut multipart = Multipart::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+    let mut form = AuthorityForm::default();
+    while let Some(field) = multipart.next_field().await.map_err(IntoResponse::into_response)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let bytes = field.bytes().await.map_err(IntoResponse::into_response)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        match name.as_str() {
+            "name" => form.name = text,
+            "version" => form.version = text,
+            "grant_credential" => form.grant_credential = text,
+            "pem" => form.pem = text,
+            "file" if !text.trim().is_empty() => form.pem = text,
+            _ => {}
+        }
+    }
+    Ok((parts, actor, form))
+}
+
+pub(super) async fn delete_authority(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    match posted::<Version>(request).await {
+        Ok((_, actor, form)) => {
+            let removed = web.service.authorities().remove(&actor, AuthorityId(id), form.version).await;
+            after_removal(removed, AUTHORITIES, "authority-deleted", id)
         }
         Err(response) => response,
     }

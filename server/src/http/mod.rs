@@ -70,6 +70,8 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
         .route("/settings/connectors/host-key/{id}", post(forms::approve_host_key))
         .route("/settings/connectors/{id}/test", get(pages::page).post(forms::test_connector))
+        .route("/settings/authorities/{id}", get(pages::page).post(forms::save_authority))
+        .route("/settings/authorities/delete/{id}", post(forms::delete_authority))
         .route("/settings/email/smtp/save/{id}", get(pages::page).post(forms::save_smtp))
         .route("/settings/email/smtp/delete/{id}", post(forms::delete_smtp))
         .route("/settings/email/smtp/{id}/test", get(pages::page).post(forms::test_smtp))

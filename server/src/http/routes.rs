@@ -75,14 +75,12 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 fn functions() -> Vec<(&'static str, Value, StatusCode)> {
     let page = json!({"page": 1, "page_size": 30});
     let accounts = domain::account::AccountQuery::default();
-    let audit = domain::audit::AuditQuery::default();
     let schedule = domain::schedule::ScheduleForm::new_record(&accounts, "en");
     let messages = domain::message::MessageQuery::default();
     let (good, forbidden, missing) = (StatusCode::OK, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND);
     vec![
         ("/api/accounts/list", json!({"query": accounts}), good),
         ("/api/accounts/form", json!({"id": null}), good),
-        ("/api/accounts/deleted", json!({"page": 1}), good),
         ("/api/credentials/list", json!({"search": "", "page": page}), good),
         ("/api/credentials/load", json!({"id": 1}), missing),
         ("/api/connectors/list", json!({"search": "", "page": page}), good),
@@ -96,18 +94,24 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/schedules/list", json!({"search": "", "page": page}), good),
         ("/api/schedules/load", json!({"id": 1, "query": ""}), missing),
         ("/api/schedules/preview", json!({"form": schedule}), good),
-        ("/api/schedules/runs", json!({"id": 1, "page": page}), missing),
-        ("/api/audit/list", json!({"query": audit}), forbidden),
         ("/api/inbox/list", json!({"account": 1, "query": messages}), missing),
         ("/api/inbox/open", json!({"account": 1, "message": 1}), forbidden),
         ("/api/inbox/source", json!({"account": 1, "message": 1}), forbidden),
         ("/api/inbox/checks", json!({"account": 1}), missing),
         ("/api/inbox/check", json!({"account": 1, "transcript": false}), forbidden),
-        ("/api/inbox/transcript", json!({"account": 1, "run": 1}), forbidden),
-        ("/api/ledger/quarantine", json!({"account": 1, "page": 1}), missing),
-        ("/api/ledger/sample", json!({"account": 1, "remote": 1}), forbidden),
-        ("/api/ledger/deletions", json!({"account": 1, "planned": 1, "page": 1}), missing),
-        ("/api/checks/overview", json!({}), good),
+        ("/api/parts/load", json!({"part": "checks"}), good),
+        ("/api/parts/load", json!({"part": {"quarantine": {"account": 1, "page": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"deletions": {"account": 1, "planned": 1, "page": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"sample": {"account": 1, "remote": 1}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"deleted": {"page": 1}}}), good),
+        ("/api/parts/load", json!({"part": {"authorities": {"search": "", "page": 1}}}), good),
+        ("/api/parts/load", json!({"part": {"authority": {"id": null}}}), good),
+        ("/api/parts/load", json!({"part": {"authority": {"id": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"egress": {"address": "", "port": ""}}}), good),
+        ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"runs": {"id": 1, "page": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"transcript": {"account": 1, "run": 1}}}), forbidden),
         ("/api/notices/load", json!({}), good),
         // What the sign-in page itself asks.
         ("/api/sign-in/attempt", json!({}), good),
@@ -163,7 +167,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
             assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
         }
     }
-    assert!(n_routes >= 45, "{n_routes} routes are described");
+    assert!(n_routes >= 50, "{n_routes} routes are described");
 }
 
 #[tokio::test]
@@ -210,6 +214,8 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "connectors/delete/1",
         "connectors/1/test",
         "connectors/host-key/1",
+        "authorities/new",
+        "authorities/delete/1",
     ];
     let others = others.map(|it| format!("/settings/{it}"));
     let outgoing = [

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::WENT_AWAY;
 use crate::{
     process::{announce, argument},
-    rig::{Account, Instance, Posthorn, Random, Relay, Rig, database},
+    rig::{Account, Instance, Posthorn, Random, Relay, Rig, database, wait_until},
     test::Cluster,
 };
 
@@ -21,6 +21,8 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const LEASE: Duration = Duration::from_mins(1);
 /// The same from the beginning of the run, which is a little later.
 const LEASE_OF_RUN: Duration = Duration::from_secs(55);
+/// Until an instance is known to the store.
+const START_DEADLINE: Duration = Duration::from_secs(30);
 /// On each way to the server: a check takes long enough to be hit.
 const DELAY: Duration = Duration::from_millis(100);
 const BETWEEN_KILLS: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(15)];
@@ -41,45 +43,67 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
         Account { port: relay.port, ..account }
     };
     posthorns[0].import(&(0..N_ACCOUNTS).map(account).collect::<Vec<_>>())?;
-    let mut instances = posthorns.iter().map(Posthorn::serve).collect::<Result<Vec<_>>>()?;
-    let n_kills = storm(&cluster, &posthorns, &mut instances, lasts, seed)?;
+    let mut served = posthorns.iter().map(|it| Served::start(it, &cluster)).collect::<Result<Vec<_>>>()?;
+    let n_kills = storm(&cluster, &posthorns, &mut served, lasts, seed)?;
     // What the last kill hit comes up again when its lease has ended.
     thread::sleep(LEASE + INTERVAL);
-    for instance in &mut instances {
-        ensure!(instance.is_running()?, "an instance ended by itself");
+    for it in &mut served {
+        ensure!(it.instance.is_running()?, "an instance ended by itself");
     }
     let proven = prove(&cluster, n_kills);
-    instances.into_iter().try_for_each(Instance::stop)?;
+    served.into_iter().try_for_each(|it| it.instance.stop())?;
     proven
 }
 
-/// Kills one after the other and starts it again; answers with how many.
-fn storm(
-    cluster: &Cluster,
-    posthorns: &[Posthorn],
-    instances: &mut [Instance],
-    lasts: Duration,
-    seed: u64,
-) -> Result<u32> {
+/// An instance and the moment by which the store knows it.
+struct Served {
+    instance: Instance,
+    started_at: i64,
+}
+
+impl Served {
+    fn start(posthorn: &Posthorn, cluster: &Cluster) -> Result<Served> {
+        let newest =
+            || anyhow::Ok(database::postgres(cluster, "SELECT COALESCE(MAX(started_at), 0) FROM instances")?[0][0]);
+        // The database of the first has no tables yet.
+        let before = newest().unwrap_or_default();
+        let instance = posthorn.serve()?;
+        wait_until("an instance to announce itself", START_DEADLINE, || Ok(newest()? > before))?;
+        Ok(Served { instance, started_at: newest()? })
+    }
+}
+
+/// Kills one after the other and starts it again; answers with how many. Every second kill is aimed at a check: on a machine
+/// that is fast enough chance alone would hit none.
+fn storm(cluster: &Cluster, posthorns: &[Posthorn], served: &mut [Served], lasts: Duration, seed: u64) -> Result<u32> {
     // Two kills in a row for one account are two leases in a row, which is more than is promised: those wait a little.
     let hit_before = format!(
         "SELECT COUNT(*) FROM check_runs r JOIN check_runs p ON p.account_id = r.account_id
          WHERE r.finished_at IS NULL AND p.finished_at = r.started_at AND p.error_message = '{WENT_AWAY}'"
     );
+    let at_work = "SELECT i.started_at FROM check_runs r JOIN accounts a ON a.id = r.account_id
+         JOIN instances i ON i.id = a.lease_owner WHERE r.finished_at IS NULL ORDER BY r.id DESC LIMIT 1";
     let mut random = Random::new(seed);
     let began = Instant::now();
-    let mut n_kills = 0;
+    let mut n_kills = 0_u32;
     while began.elapsed() < lasts {
         thread::sleep(random.between(BETWEEN_KILLS[0], BETWEEN_KILLS[1]));
-        while database::postgres(cluster, &hit_before)?[0][0] > 0 {
-            thread::sleep(Duration::from_millis(100));
-        }
-        let nth = random.below(instances.len());
-        ensure!(instances[nth].is_running()?, "an instance ended by itself");
-        instances[nth].kill()?;
+        let mut nth = random.below(served.len());
+        let is_aimed = n_kills.is_multiple_of(2);
+        wait_until("a moment to kill", INTERVAL, || {
+            if database::postgres(cluster, &hit_before)?[0][0] > 0 {
+                return Ok(false);
+            }
+            let running = database::postgres(cluster, at_work)?.first().map(|it| it[0]);
+            let holder = served.iter().position(|it| Some(it.started_at) == running);
+            nth = holder.filter(|_| is_aimed).unwrap_or(nth);
+            Ok(holder.is_some() || !is_aimed)
+        })?;
+        ensure!(served[nth].instance.is_running()?, "an instance ended by itself");
+        served[nth].instance.kill()?;
         n_kills += 1;
         thread::sleep(random.between(DOWN_FOR[0], DOWN_FOR[1]));
-        instances[nth] = posthorns[nth].serve()?;
+        served[nth] = Served::start(&posthorns[nth], cluster)?;
     }
     Ok(n_kills)
 }

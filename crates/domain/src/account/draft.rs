@@ -5,8 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Account, Address, Destination, Protocol, Route, Security,
-    destination::{route, security},
+    Account, Address, Destination, Protocol, Route, Security, Trust,
+    destination::{SecurityFields, route, security},
 };
 use crate::{
     ids::CredentialId,
@@ -41,6 +41,13 @@ pub struct AccountForm {
     pub network_connector_id: String,
     pub credential_id: String,
     pub skip_certificate: String,
+    pub skip_reason: String,
+    /// The last day on which the certificate is skipped; empty: no end.
+    pub skip_until: String,
+    /// `system`, `ca` or `pin`; counts while the certificate is not skipped.
+    pub trust: String,
+    pub ca_id: String,
+    pub pin: String,
     pub secure_connection: String,
     pub secure_connection_type: String,
     /// The version that was read; empty for a new account.
@@ -61,6 +68,7 @@ impl AccountForm {
             enabled: "yes".to_owned(),
             use_network_connector: "no".to_owned(),
             skip_certificate: "no".to_owned(),
+            trust: "system".to_owned(),
             secure_connection: "yes".to_owned(),
             secure_connection_type: "ssl".to_owned(),
             ..Self::default()
@@ -70,6 +78,7 @@ impl AccountForm {
     pub fn of(account: &Account) -> Self {
         let draft = &account.draft;
         let destination = &draft.destination;
+        let trust = destination.security.trust().unwrap_or(Trust::System);
         let yes_no = |it: bool| if it { "yes" } else { "no" }.to_owned();
         Self {
             name: draft.name.clone(),
@@ -86,6 +95,11 @@ impl AccountForm {
             network_connector_id: destination.route.connector_id().map(|it| it.to_string()).unwrap_or_default(),
             credential_id: draft.credential_id.to_string(),
             skip_certificate: yes_no(destination.security.skips_certificate()),
+            skip_reason: draft.skip_reason.clone(),
+            skip_until: trust.skip_until().map(|it| it.to_string()).unwrap_or_default(),
+            trust: trust.kind().to_owned(),
+            ca_id: trust.authority_id().map(|it| it.to_string()).unwrap_or_default(),
+            pin: trust.pin().map(|it| it.to_string()).unwrap_or_default(),
             secure_connection: yes_no(destination.security.is_secure()),
             secure_connection_type: destination.security.kind().unwrap_or("ssl").to_owned(),
             version: account.version.to_string(),
@@ -96,7 +110,7 @@ impl AccountForm {
     /// The port that an empty port field stands for, once a protocol is chosen.
     pub fn standard_port(&self) -> Option<u16> {
         let secure = yes_no(&self.secure_connection, true).ok()?;
-        let security = Security::from_parts(secure, Some(&self.secure_connection_type), false);
+        let security = Security::from_parts(secure, Some(&self.secure_connection_type), Trust::System);
         Some(Protocol::parse(&self.protocol)?.standard_port(security))
     }
 }
@@ -118,6 +132,8 @@ pub struct AccountDraft {
     pub enabled: bool,
     pub protocol: Protocol,
     pub destination: Destination,
+    /// Why the certificate is skipped, if somebody said so; empty while it is not.
+    pub skip_reason: String,
     pub credential_id: CredentialId,
 }
 
@@ -140,11 +156,20 @@ impl TryFrom<&AccountForm> for AccountDraft {
         let route = route(&form.use_network_connector, &form.network_connector_id, &mut problems);
         let credential_id =
             problems.keep("credential_id", choice(&form.credential_id, |it| it.parse::<CredentialId>().ok()));
-        let security =
-            security(&form.skip_certificate, &form.secure_connection, &form.secure_connection_type, &mut problems);
+        let fields = SecurityFields {
+            skip: &form.skip_certificate,
+            reason: &form.skip_reason,
+            until: &form.skip_until,
+            trust: &form.trust,
+            authority: &form.ca_id,
+            pin: &form.pin,
+            secure: &form.secure_connection,
+            kind: &form.secure_connection_type,
+        };
+        let security = security(&fields, &mut problems);
 
         let all = (|| {
-            let (protocol, security) = (protocol?, security?);
+            let (protocol, (security, skip_reason)) = (protocol?, security?);
             let port = port?.unwrap_or_else(|| protocol.standard_port(security));
             Some(Self {
                 name: name?,
@@ -157,6 +182,7 @@ impl TryFrom<&AccountForm> for AccountDraft {
                 enabled: enabled?,
                 protocol,
                 destination: Destination { address: address?, port, security, route: route? },
+                skip_reason,
                 credential_id: credential_id?,
             })
         })();
@@ -188,6 +214,7 @@ fn number(text: &str, default: u32, bounds: RangeInclusive<u32>) -> Result<u32, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{account::KeyPin, ids::AuthorityId, time::Day};
 
     fn filled() -> AccountForm {
         AccountForm {
@@ -258,6 +285,38 @@ mod tests {
     fn skipping_the_certificate_does_not_count_without_a_secure_connection() {
         let form = AccountForm { secure_connection: "no".to_owned(), skip_certificate: "yes".to_owned(), ..filled() };
         assert_eq!(AccountDraft::try_from(&form).map(|it| it.destination.security), Ok(Security::Plain));
+    }
+
+    #[test]
+    fn trust_is_what_was_chosen_and_only_while_nothing_is_skipped() {
+        let pin = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let form = |skip: &str, trust: &str| AccountForm {
+            skip_certificate: skip.to_owned(),
+            skip_reason: "the old server goes in May".to_owned(),
+            skip_until: "2026-05-31".to_owned(),
+            trust: trust.to_owned(),
+            ca_id: "3".to_owned(),
+            pin: pin.to_owned(),
+            ..filled()
+        };
+        let until = Day::parse("2026-05-31");
+        for (skip, trust, expected, reason) in [
+            ("no", "", Trust::System, ""),
+            ("no", "system", Trust::System, ""),
+            ("no", "ca", Trust::Authority(AuthorityId(3)), ""),
+            ("no", "pin", Trust::Pin(KeyPin::parse(pin).unwrap()), ""),
+            ("yes", "pin", Trust::SkipCertificate { until }, "the old server goes in May"),
+        ] {
+            let draft = AccountDraft::try_from(&form(skip, trust)).unwrap();
+            assert_eq!(
+                (draft.destination.security, draft.skip_reason.as_str()),
+                (Security::Implicit(expected), reason)
+            );
+        }
+        check(&AccountForm { ca_id: String::new(), ..form("no", "ca") }, &[("ca_id", Rule::Missing)]);
+        check(&AccountForm { pin: "SHA256:x".to_owned(), ..form("no", "pin") }, &[("pin", Rule::NotAPin)]);
+        check(&form("no", "any"), &[("trust", Rule::NotAnOption)]);
+        check(&AccountForm { skip_until: "tomorrow".to_owned(), ..form("yes", "") }, &[("skip_until", Rule::NotADay)]);
     }
 
     #[test]

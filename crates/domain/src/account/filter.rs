@@ -13,6 +13,8 @@ pub struct AccountFilter {
     pub secure_connection: Option<bool>,
     pub automatic_check: Option<bool>,
     pub keep_copy: Option<bool>,
+    /// Whether a secure connection accepts any certificate.
+    pub skip_certificate: Option<bool>,
     /// Status: enabled or disabled.
     pub enabled: Option<bool>,
     /// `Late` selects every late account, failing or not; the others select what the report shows.
@@ -125,6 +127,7 @@ impl AccountQuery {
                 "secure_connection" => query::set(&mut query.filter.secure_connection, query::boolean(value)),
                 "automatic_check" => query::set(&mut query.filter.automatic_check, query::boolean(value)),
                 "keep_copy" => query::set(&mut query.filter.keep_copy, query::boolean(value)),
+                "skip_certificate" => query::set(&mut query.filter.skip_certificate, query::boolean(value)),
                 "status" => query::set(
                     &mut query.filter.enabled,
                     match value {
@@ -162,6 +165,7 @@ impl AccountQuery {
         pairs.extend(filter.secure_connection.map(|it| ("secure_connection", flag(it))));
         pairs.extend(filter.automatic_check.map(|it| ("automatic_check", flag(it))));
         pairs.extend(filter.keep_copy.map(|it| ("keep_copy", flag(it))));
+        pairs.extend(filter.skip_certificate.map(|it| ("skip_certificate", flag(it))));
         pairs.extend(filter.enabled.map(|it| ("status", status(it))));
         pairs.extend(filter.health.map(|it| ("health", it.as_str().to_owned())));
         pairs.extend(Some(self.sort).filter(|it| *it != AccountSort::default()).map(|it| ("sort", it.to_param())));

@@ -5,17 +5,21 @@ pub(crate) mod destination;
 mod draft;
 mod filter;
 mod health;
+mod pin;
+mod trust;
 
 pub use address::Address;
 pub use destination::Destination;
 pub use draft::{AccountDraft, AccountForm, NAME_MAX};
 pub use filter::{AccountColumn, AccountFilter, AccountQuery, AccountSort};
 pub use health::{Failure, Health, HealthState};
+pub use pin::KeyPin;
 use serde::{Deserialize, Serialize};
+pub use trust::Trust;
 
 use crate::{
-    ids::{AccountId, ConnectorId, CredentialId, SmtpId},
-    time::Timestamp,
+    ids::{AccountId, AuthorityId, ConnectorId, CredentialId, SmtpId},
+    time::{Day, Timestamp},
 };
 
 /// The protocol by which messages are received.
@@ -61,16 +65,6 @@ impl Protocol {
     }
 }
 
-/// Which certificates are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// Those that the system's roots vouch for, with the right name.
-    System,
-    /// Any: "Skip certificate". Never the default.
-    SkipCertificate,
-}
-
 /// How the connection is protected. There is no opportunistic kind: what is set here happens or the check fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,8 +82,27 @@ impl Security {
         self != Self::Plain
     }
 
+    pub fn trust(self) -> Option<Trust> {
+        match self {
+            Self::Plain => None,
+            Self::StartTls(trust) | Self::Implicit(trust) => Some(trust),
+        }
+    }
+
     pub fn skips_certificate(self) -> bool {
-        matches!(self, Self::StartTls(Trust::SkipCertificate) | Self::Implicit(Trust::SkipCertificate))
+        matches!(self.trust(), Some(Trust::SkipCertificate { .. }))
+    }
+
+    pub fn skip_until(self) -> Option<Day> {
+        self.trust().and_then(Trust::skip_until)
+    }
+
+    pub fn authority_id(self) -> Option<AuthorityId> {
+        self.trust().and_then(Trust::authority_id)
+    }
+
+    pub fn pin(self) -> Option<KeyPin> {
+        self.trust().and_then(Trust::pin)
     }
 
     /// `ssl`, `tls`, or nothing for a plain connection.
@@ -102,8 +115,7 @@ impl Security {
     }
 
     /// From the columns of a record. A kind that is not `tls` means SSL.
-    pub fn from_parts(secure: bool, kind: Option<&str>, skip_certificate: bool) -> Self {
-        let trust = if skip_certificate { Trust::SkipCertificate } else { Trust::System };
+    pub fn from_parts(secure: bool, kind: Option<&str>, trust: Trust) -> Self {
         match (secure, kind) {
             (false, _) => Self::Plain,
             (true, Some("tls")) => Self::StartTls(trust),
@@ -169,6 +181,7 @@ pub struct Choice {
 pub struct AccountChoices {
     pub credentials: Vec<Choice>,
     pub connectors: Vec<Choice>,
+    pub authorities: Vec<Choice>,
 }
 
 /// How many messages of an account are where.

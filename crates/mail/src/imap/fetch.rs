@@ -18,6 +18,9 @@ use crate::{
 /// Commands that are always in flight, and so many where they ask for little.
 const IN_FLIGHT: usize = 2;
 const IN_FLIGHT_MAX: usize = 8;
+/// Bytes that are asked for ahead, by the sizes that the server listed: over a long way the server must not wait for the next
+/// question. Nothing is set aside for them before they come.
+const AHEAD_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What came of a message.
 enum Body {
@@ -67,6 +70,7 @@ impl Inbox {
         };
         self.session.literal_max = LARGE;
         if let Err(stop) = self.fetch_batches(&mut work, outlet).await {
+            self.session.abandon(work.in_flight.into_iter().map(|it| it.tag));
             if matches!(stop, Stop::Broken(_)) {
                 // Complete messages count even though the rest is lost.
                 let batch = self.batch(work.arrived, &mut Vec::new());
@@ -171,7 +175,7 @@ impl Work {
 
     fn may_ask(&self) -> bool {
         let n = self.in_flight.len();
-        n < IN_FLIGHT || (n < IN_FLIGHT_MAX && self.listed_in_flight() < BATCH_BYTES)
+        n < IN_FLIGHT || (n < IN_FLIGHT_MAX && self.listed_in_flight() < AHEAD_BYTES)
     }
 }
 
@@ -259,5 +263,67 @@ mod tests {
         }
         assert_eq!(found, ["three", "one", "two"]);
         assert_eq!(server.await.unwrap(), "P1 UID FETCH 1:2 (UID BODY.PEEK[])\r\nP2 UID FETCH 3 (UID BODY.PEEK[])\r\n");
+    }
+
+    /// Listed as small, large as it comes: it is passed over, and asked for again in parts.
+    #[tokio::test]
+    async fn a_message_that_turns_out_to_be_large_comes_again_in_parts() {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let wire = Wire::new(Box::new(ours), Duration::from_secs(5), 1 << 30);
+        let mut inbox = Inbox { session: Session::new(wire), uid_validity: 1, is_fresh: true };
+        let server = tokio::spawn(async move {
+            let mut theirs = BufReader::new(theirs);
+            let mut line = String::new();
+            theirs.read_line(&mut line).await.unwrap();
+            let long = vec![b'x'; usize::try_from(LARGE).unwrap() + 1];
+            let head = format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n", long.len());
+            theirs.write_all(&[head.as_bytes(), &long, b")\r\nP1 OK\r\n"].concat()).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            let said = b"* 1 FETCH (UID 1 BODY[]<0> {3}\r\nabc)\r\nP2 OK\r\nP3 OK\r\n";
+            theirs.write_all(said).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.write_all(b"* 1 FETCH (UID 1 BODY[]<3> \"\")\r\nP4 OK\r\nP5 OK\r\n").await.unwrap();
+        });
+        let (sink, mut source) = mpsc::channel(9);
+        inbox.fetch(vec![wanted(1, 9)], sink).await.unwrap();
+        server.await.unwrap();
+        for (bytes, is_last) in [("abc", false), ("", true)] {
+            let Some(Fetched::Part(part)) = source.recv().await else { panic!("no part") };
+            assert_eq!((part.bytes.as_slice(), part.is_last), (bytes.as_bytes(), is_last));
+        }
+        assert!(source.recv().await.is_none());
+    }
+
+    /// A server that asks to be left alone is not asked for each message of the batch.
+    #[tokio::test]
+    async fn a_throttled_fetch_ends_with_what_is_complete_and_leaves_the_session_usable() {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let wire = Wire::new(Box::new(ours), Duration::from_secs(5), 1 << 30);
+        let mut inbox = Inbox { session: Session::new(wire), uid_validity: 1, is_fresh: true };
+        inbox.session.state.n_messages = 1;
+        let server = tokio::spawn(async move {
+            let mut theirs = BufReader::new(theirs);
+            let mut line = String::new();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            let said = b"* 1 FETCH (UID 1 BODY[] \"one\")\r\nP1 NO Request is throttled. Suggested Backoff Time: 5 seconds\r\n";
+            theirs.write_all(said).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            let said = b"* 3 FETCH (UID 3 BODY[] {3}\r\nxyz)\r\nP2 NO\r\nP3 OK\r\n";
+            theirs.write_all(said).await.unwrap();
+            theirs.read_line(&mut line).await.unwrap();
+            theirs.write_all(b"* 1 FETCH (UID 1 RFC822.SIZE 3)\r\nP4 OK\r\n").await.unwrap();
+            line
+        });
+        let (sink, mut source) = mpsc::channel(9);
+        let work = vec![wanted(1, 2_000_000), wanted(2, 1), wanted(3, 2_000_000)];
+        let error = inbox.fetch(work, sink).await.unwrap_err();
+        assert_eq!(error.retry_after, Some(Duration::from_secs(5)));
+        let Some(Fetched::Batch(batch)) = source.recv().await else { panic!("no batch") };
+        assert_eq!((batch.messages.len(), batch.failed.len()), (1, 0));
+        assert_eq!(inbox.list().await.unwrap().messages.len(), 1);
+        assert!(server.await.unwrap().ends_with("P3 NOOP\r\nP4 UID FETCH 1:* (UID RFC822.SIZE)\r\n"));
     }
 }

@@ -28,7 +28,9 @@ impl Inbox {
         if reply.tag() != "+" {
             return Err(protocol(Stage::List, format!("the server does not wait (IDLE); {}", reply.words())));
         }
+        session.is_idle = true;
         let is_over = session.wait(&tag, n_changes, deadline).await?;
+        session.is_idle = false;
         if !is_over {
             session.wire.send(b"DONE\r\n").await?;
             let reply = session.reply(&tag).await?;
@@ -120,7 +122,8 @@ mod tests {
         for (reply, kind) in [
             ("P1 NO [UNAVAILABLE] not now\r\n", ErrorKind::Protocol),
             ("P1 BAD\r\n", ErrorKind::Protocol),
-            ("+\r\n* BYE Session expired, please login again.\r\n", ErrorKind::Throttled),
+            ("+\r\n* BYE Session expired, please login again.\r\n", ErrorKind::Protocol),
+            ("+\r\n* BYE [UNAVAILABLE] going down\r\n", ErrorKind::Throttled),
             ("+\r\nP1 BAD timeout\r\n", ErrorKind::Protocol),
             ("+\r\nP9 OK\r\n", ErrorKind::Protocol),
         ] {

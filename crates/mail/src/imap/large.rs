@@ -64,16 +64,23 @@ impl Inbox {
             sample: Vec::new(),
             n_short: 0,
         };
+        let result = self.fetch_parts(&mut large, outlet).await;
+        // Those that were given up; after the end of the message there are none.
+        self.session.abandon(large.in_flight.into_iter().filter(|it| it.reply.is_none()).map(|it| it.tag));
+        result
+    }
+
+    async fn fetch_parts(&mut self, large: &mut Large, outlet: &mut Outlet) -> Result<(), Stop> {
         loop {
-            self.ask_parts(&mut large).await?;
-            let reply = self.answer_part(&mut large).await?;
+            self.ask_parts(large).await?;
+            let reply = self.answer_part(large).await?;
             if !reply.is(1, "OK")
                 && refusal::is_about_everything(reply.said())
                 && let Err(error) = self.session.expect_ok(&reply)
             {
                 return Err(error.into());
             }
-            match self.hand_on(&mut large, &reply, outlet).await? {
+            match self.hand_on(large, &reply, outlet).await? {
                 Step::On => {}
                 Step::Done => break,
                 Step::Failed(failed) => {
@@ -84,7 +91,7 @@ impl Inbox {
         }
         // What was asked for beyond the end still comes.
         while !large.in_flight.is_empty() {
-            self.answer_part(&mut large).await?;
+            self.answer_part(large).await?;
         }
         Ok(())
     }

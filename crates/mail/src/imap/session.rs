@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) state: MailboxState,
     /// How often it told of a change.
     pub(super) n_changes: u64,
+    /// Whether it is waited for without a question.
+    pub(super) is_idle: bool,
 }
 
 impl Session {
@@ -40,6 +42,7 @@ impl Session {
             literal_max: LITERAL_MAX,
             state: MailboxState::default(),
             n_changes: 0,
+            is_idle: false,
         }
     }
 
@@ -84,13 +87,16 @@ impl Session {
             let reply = self.next_reply(|it| tags.iter().any(|tag| tag == it), &mut untagged).await?;
             tags.retain(|it| it != reply.tag());
             if let Err(error) = self.expect_ok(&reply) {
-                if reply.tag() != "+" {
-                    self.abandoned.append(&mut tags);
-                }
+                self.abandon(tags);
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Replies to these commands are passed over when they come.
+    pub(super) fn abandon(&mut self, tags: impl IntoIterator<Item = String>) {
+        self.abandoned.extend(tags);
     }
 
     /// Reads to the reply with this tag; untagged responses are given up.
@@ -128,7 +134,9 @@ impl Session {
     pub(super) async fn next_response(&mut self) -> Result<Response, MailError> {
         let response = Response::read(&mut self.wire, self.literal_max).await?;
         if response.tag() == "*" && response.is(1, "BYE") {
-            let error = refusal::error(self.wire.stage, ErrorKind::Throttled, response.said());
+            // Whoever is idle for too long for a server's taste has not asked for too much.
+            let otherwise = if self.is_idle { ErrorKind::Protocol } else { ErrorKind::Throttled };
+            let error = refusal::error(self.wire.stage, otherwise, response.said());
             let message = format!("the server ends the connection; {}", error.message);
             return Err(MailError { message, ..error });
         }

@@ -145,3 +145,84 @@ impl Maildrop {
         Ok(Retrieved::Failed(too_long(asked.key, body.length, sample)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use service::ports::{Fetched, Listed, Mailbox as _};
+    use tokio::{io::AsyncWriteExt as _, sync::mpsc};
+
+    use super::*;
+    use crate::wire::Wire;
+
+    /// What is handed on of a message that is listed with this size, and of a short one after it.
+    async fn fetched(message: &[u8], listed: u64, staged: u64, size_limit: u64) -> Vec<Fetched> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let key = |it: &str| RemoteKey::Uidl(it.to_owned());
+        let mut maildrop = Maildrop {
+            wire: Wire::new(Box::new(ours), Duration::from_secs(5), size_limit),
+            has_pipelining: true,
+            n_messages: 2,
+            numbers: HashMap::from([(key("one"), 1), (key("two"), 2)]),
+            is_over: false,
+        };
+        let said = [b"+OK\r\n", message, b".\r\n+OK\r\nafter\r\n.\r\n"].concat();
+        let server = tokio::spawn(async move {
+            _ = theirs.write_all(&said).await;
+            theirs
+        });
+        let (sink, mut source) = mpsc::channel(1);
+        let wanted = |it, size, staged| Wanted { listed: Listed { key: key(it), size }, staged };
+        let work = vec![wanted("one", listed, staged), wanted("two", 7, 0)];
+        let collect = async {
+            let mut all = Vec::new();
+            while let Some(it) = source.recv().await {
+                all.push(it);
+            }
+            all
+        };
+        let (mut all, result) = tokio::join!(collect, maildrop.fetch(work, sink));
+        result.unwrap();
+        drop(server);
+        let Some(Fetched::Batch(last)) = all.last_mut() else { panic!("{} items", all.len()) };
+        assert_eq!(last.messages.pop(), Some((key("two"), b"after\r\n".to_vec())));
+        all
+    }
+
+    async fn check_parts(length: usize, listed: u64, staged: u64) {
+        let message: Vec<u8> = b"0123456\r\n".iter().copied().cycle().take(length / 9 * 9).collect();
+        let all = fetched(&message, listed, staged, 1 << 30).await;
+        let mut whole = Vec::new();
+        let mut n_last = 0;
+        for it in all {
+            let Fetched::Part(part) = it else { continue };
+            assert!(part.bytes.len() <= PART && n_last == 0);
+            assert_eq!(part.offset, whole.len() as u64);
+            whole.extend(part.bytes);
+            n_last += usize::from(part.is_last);
+        }
+        assert!(whole == message && n_last == 1, "{length} {listed} {staged}: {} in {n_last}", whole.len());
+    }
+
+    #[tokio::test]
+    async fn a_large_message_is_streamed_in_parts_whatever_its_size_was_said_to_be() {
+        let large = usize::try_from(LARGE).unwrap();
+        check_parts(3 * PART, LARGE + 1, 0).await;
+        check_parts(100, LARGE + 1, 0).await;
+        check_parts(0, LARGE + 1, 0).await;
+        check_parts(100, 100, 77).await;
+        check_parts(large + 3 * PART, 5, 0).await;
+        check_parts(large + 20, LARGE, 0).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_is_passed_over_with_a_sample() {
+        let message = b"x\r\n".repeat(PART);
+        let all = fetched(&message, 5, 0, 2 << 20).await;
+        let Some(Fetched::Batch(batch)) = all.last() else { panic!("{} items", all.len()) };
+        let failed = &batch.failed[0];
+        assert!(failed.reason.contains("more than is taken"), "{}", failed.reason);
+        assert_eq!(failed.sample.len(), SAMPLE);
+    }
+}

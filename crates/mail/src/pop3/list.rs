@@ -16,12 +16,13 @@ const UIDL_MAX: usize = 512;
 
 impl Maildrop {
     pub(super) async fn list_all(&mut self) -> Result<Listing, MailError> {
-        let (sizes, names) = self.sizes_and_names().await?;
-        let mut n_of: HashMap<&str, usize> = HashMap::new();
-        for name in names.values() {
-            *n_of.entry(name).or_default() += 1;
+        let (mut sizes, names) = self.sizes_and_names().await?;
+        // A message that only one of the two knows is there all the same.
+        for (number, _) in &names {
+            sizes.entry(*number).or_default();
         }
-        let own = |number: &u32| names.get(number).filter(|it| n_of.get(it.as_str()) == Some(&1));
+        let names = own_names(names);
+        let own = |number: &u32| names.get(number);
         let nameless: Vec<u32> = sizes.keys().copied().filter(|it| own(it).is_none()).collect();
         let hashes = self.hashes(&nameless).await?;
         let mut messages = Vec::with_capacity(sizes.len());
@@ -45,18 +46,18 @@ impl Maildrop {
     }
 
     /// `LIST`, and `UIDL` where the server knows it.
-    async fn sizes_and_names(&mut self) -> Result<(BTreeMap<u32, u64>, HashMap<u32, String>), MailError> {
+    async fn sizes_and_names(&mut self) -> Result<(BTreeMap<u32, u64>, Vec<(u32, String)>), MailError> {
         self.wire.send(if self.has_pipelining { b"LIST\r\nUIDL\r\n" } else { b"LIST\r\n" }).await?;
         let listed = reply(&mut self.wire).await?;
         if !listed.is_ok {
             return Err(refusal::error(Stage::List, ErrorKind::Mailbox, &listed.words));
         }
-        let sizes = pairs(&lines(&mut self.wire).await?, |it| it.parse().ok()).collect();
+        let sizes = pairs(&lines(&mut self.wire).await?, |it| Some(size(it))).collect();
         if !self.has_pipelining {
             self.wire.send(b"UIDL\r\n").await?;
         }
         if !reply(&mut self.wire).await?.is_ok {
-            return Ok((sizes, HashMap::new()));
+            return Ok((sizes, Vec::new()));
         }
         let is_name = |it: &str| (!it.is_empty() && it.len() <= UIDL_MAX).then(|| it.to_owned());
         Ok((sizes, pairs(&lines(&mut self.wire).await?, is_name).collect()))
@@ -144,11 +145,28 @@ fn content_hash(mut header: blake3::Hasher, size: u64) -> String {
     header.finalize().to_hex().to_string()
 }
 
-/// The lines that are a number and a value.
+/// The size in a line of `LIST`. One that makes no sense says nothing about the message.
+fn size(text: &str) -> u64 {
+    text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default()
+}
+
+/// The names that belong to one message, of messages that have one name: any other would mean this message today and that one
+/// tomorrow.
+fn own_names(names: Vec<(u32, String)>) -> HashMap<u32, String> {
+    let (mut n_names, mut n_messages) = (HashMap::<u32, u32>::new(), HashMap::<String, u32>::new());
+    for (number, name) in &names {
+        *n_names.entry(*number).or_default() += 1;
+        *n_messages.entry(name.clone()).or_default() += 1;
+    }
+    let is_own = |(number, name): &(u32, String)| n_names.get(number) == Some(&1) && n_messages.get(name) == Some(&1);
+    names.into_iter().filter(is_own).collect()
+}
+
+/// The lines that are the number of a message and a value.
 fn pairs<T>(lines: &[String], value: impl Fn(&str) -> Option<T>) -> impl Iterator<Item = (u32, T)> {
     lines.iter().filter_map(move |line| {
-        let mut words = line.split_ascii_whitespace();
-        Some((words.next()?.parse().ok()?, value(words.next()?)?))
+        let (number, rest) = line.trim().split_once(' ')?;
+        Some((number.parse().ok().filter(|it| *it > 0)?, value(rest.trim())?))
     })
 }
 

@@ -16,7 +16,7 @@ use crate::support::{
     visit,
 };
 
-const START_TLS: Security = Security::StartTls(Trust::SkipCertificate);
+const START_TLS: Security = Security::StartTls(Trust::SkipCertificate { until: None });
 
 fn greeted() -> Script {
     Script::default().send("* OK ready\r\n")

@@ -15,8 +15,8 @@ use crate::support::{
     visit,
 };
 
-const START_TLS: Security = Security::StartTls(Trust::SkipCertificate);
-const IMPLICIT: Security = Security::Implicit(Trust::SkipCertificate);
+const START_TLS: Security = Security::StartTls(Trust::SkipCertificate { until: None });
+const IMPLICIT: Security = Security::Implicit(Trust::SkipCertificate { until: None });
 /// What lies in buffers of the system counts as sent, and was not taken.
 const BUFFERS: u64 = 16 * 1024 * 1024;
 

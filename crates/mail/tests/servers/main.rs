@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
 
+mod certificates;
 mod corpus;
 mod dialects;
 mod dovecot;
+mod egress;
 mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;

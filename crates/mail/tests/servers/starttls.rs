@@ -14,7 +14,7 @@ use crate::support::{
     visit,
 };
 
-const START_TLS: Security = Security::StartTls(Trust::SkipCertificate);
+const START_TLS: Security = Security::StartTls(Trust::SkipCertificate { until: None });
 
 fn script() -> Script {
     Script::default()

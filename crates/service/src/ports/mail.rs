@@ -4,10 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    account::{Destination, Protocol},
+    account::{Address, Destination, Protocol},
+    authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
     connector::{ConnectorKind, HostKey, TestTarget},
-    ids::ConnectorId,
+    egress::{EgressPicture, EgressTrial},
+    ids::{AuthorityId, ConnectorId},
     message::{Attachment, MessageIndex},
 };
 use tokio::sync::mpsc;
@@ -48,6 +50,15 @@ pub struct ViaConnector {
     pub host_key: Option<HostKey>,
 }
 
+/// An authority of one's own that an account trusts, and nobody else.
+#[derive(Clone, Debug)]
+pub struct AuthorityBundle {
+    pub id: AuthorityId,
+    pub version: i64,
+    /// Certificates in PEM, and revocation lists if it has any.
+    pub pem: Arc<str>,
+}
+
 /// Everything that one visit needs, secrets opened.
 #[derive(Clone, Debug)]
 pub struct Visit {
@@ -55,6 +66,8 @@ pub struct Visit {
     pub destination: Destination,
     /// Present if and only if the destination's route is a connector.
     pub connector: Option<ViaConnector>,
+    /// Present if and only if the destination trusts an authority that still exists.
+    pub authority: Option<AuthorityBundle>,
     pub username: String,
     pub password: Secret,
     /// Takes down the dialogue, if somebody asked for that.
@@ -244,6 +257,21 @@ pub struct ReadMessage {
     pub has_html: bool,
     pub headers: Vec<(String, String)>,
     pub attachments: Vec<Attachment>,
+}
+
+/// What the server may contact.
+#[async_trait]
+pub trait EgressPolicy: Send + Sync {
+    fn picture(&self) -> EgressPicture;
+
+    /// Looks the name up and judges each address; contacts none of them.
+    async fn try_out(&self, address: &Address, port: u16) -> Result<Vec<EgressTrial>, MailError>;
+}
+
+/// Reads an authority's certificates.
+pub trait CertificateReader: Send + Sync {
+    /// `None` if a part of it is neither a certificate nor a revocation list, or no certificate is in it.
+    fn authority(&self, pem: &str) -> Option<AuthorityFacts>;
 }
 
 /// Reads stored messages. Pure computation: callers run it off the async threads.

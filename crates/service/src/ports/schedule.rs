@@ -16,7 +16,7 @@ use domain::{
     time::Timestamp,
 };
 
-use super::{MailError, StageLog, StoreError, ViaConnector};
+use super::{AuthorityBundle, MailError, StageLog, StoreError, ViaConnector};
 use crate::secret::Secret;
 
 #[async_trait]
@@ -192,6 +192,8 @@ pub struct Submission {
     pub destination: Destination,
     /// Present if and only if the destination's route is a connector.
     pub connector: Option<ViaConnector>,
+    /// Present if and only if the destination trusts an authority that still exists.
+    pub authority: Option<AuthorityBundle>,
     /// User name and password; `None`: the server asks for none.
     pub credential: Option<(String, Secret)>,
     pub sender: EmailAddress,

@@ -5,15 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{
     account::{
-        Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Choice, Health, MessageCounts,
-        UsedBy,
+        Account, AccountDraft, AccountFilter, AccountQuery, AccountRow, AccountSort, Choice, Destination, Health,
+        MessageCounts, Route, UsedBy,
     },
     actor::Role,
     audit::{AuditEntry, AuditQuery, AuditRow},
+    authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
-    ids::{AccountId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
+    ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageIndex, MessageQuery, MessageRow},
@@ -63,6 +64,7 @@ pub trait Store:
     AccountStore
     + CredentialStore
     + ConnectorStore
+    + AuthorityStore
     + UserStore
     + AuditStore
     + LedgerStore
@@ -78,6 +80,7 @@ impl<T> Store for T where
     T: AccountStore
         + CredentialStore
         + ConnectorStore
+        + AuthorityStore
         + UserStore
         + AuditStore
         + LedgerStore
@@ -216,6 +219,31 @@ pub trait ConnectorStore: Send + Sync {
     /// `InUse` while an account or an SMTP record refers to it.
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError>;
+}
+
+#[async_trait]
+pub trait AuthorityStore: Send + Sync {
+    /// By name; `search` anywhere in name or subject.
+    async fn list_authorities(&self, search: &str, page: PageRequest) -> Result<Page<AuthorityRow>, StoreError>;
+    async fn authority_choices(&self) -> Result<Vec<Choice>, StoreError>;
+    async fn find_authority(&self, id: AuthorityId) -> Result<Option<Authority>, StoreError>;
+    async fn add_authority(
+        &self,
+        draft: &AuthorityDraft,
+        facts: &AuthorityFacts,
+        audit: &[AuditEntry],
+    ) -> Result<AuthorityId, StoreError>;
+    async fn change_authority(
+        &self,
+        id: AuthorityId,
+        version: i64,
+        draft: &AuthorityDraft,
+        facts: &AuthorityFacts,
+        audit: &[AuditEntry],
+    ) -> Result<i64, StoreError>;
+    /// `InUse` while an account or an SMTP record trusts it.
+    async fn remove_authority(&self, id: AuthorityId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
+    async fn authority_used_by(&self, id: AuthorityId) -> Result<UsedBy, StoreError>;
 }
 
 /// A user as the sign-in needs it.
@@ -490,6 +518,32 @@ pub trait LedgerStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// What checks share on their way: the connector, or else the server's address and port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    Connector(ConnectorId),
+    Direct(String, u16),
+}
+
+impl Way {
+    pub fn of(destination: &Destination) -> Self {
+        match destination.route {
+            Route::Connector(id) => Self::Connector(id),
+            Route::Direct => Self::Direct(destination.address.to_string(), destination.port),
+        }
+    }
+}
+
+/// As the stores compare it: `connector 3`, `mail.example.org 993`.
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connector(id) => write!(f, "connector {id}"),
+            Self::Direct(address, port) => write!(f, "{address} {port}"),
+        }
+    }
+}
+
 /// What a finished check leaves behind.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -509,12 +563,14 @@ pub struct Finished {
 #[async_trait]
 pub trait CheckStore: Send + Sync {
     /// Takes up to `limit` accounts that are free and due: enabled and automatically checked, or asked for. Longest due first.
+    /// Those whose way is busy are passed over.
     async fn take_due(
         &self,
         owner: &str,
         now: Timestamp,
         lease_for: Duration,
         limit: u32,
+        busy: &[Way],
     ) -> Result<Vec<Lease>, StoreError>;
     /// Takes this account whether due or not; `None` while somebody else holds it.
     async fn take_account(

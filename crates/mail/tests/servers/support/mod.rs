@@ -44,6 +44,7 @@ pub(crate) fn patient() -> MailSettings {
         egress_allow: vec!["127.0.0.0/8".parse().unwrap()],
         size_limit: SIZE_LIMIT,
         step_timeout: Duration::from_secs(15),
+        ..MailSettings::default()
     }
 }
 
@@ -52,8 +53,11 @@ pub(crate) fn hasty() -> MailSettings {
     MailSettings { step_timeout: Duration::from_millis(300), ..patient() }
 }
 
-pub(crate) const SECURITIES: [Security; 3] =
-    [Security::Plain, Security::StartTls(Trust::SkipCertificate), Security::Implicit(Trust::SkipCertificate)];
+pub(crate) const SECURITIES: [Security; 3] = [
+    Security::Plain,
+    Security::StartTls(Trust::SkipCertificate { until: None }),
+    Security::Implicit(Trust::SkipCertificate { until: None }),
+];
 
 pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit {
     Visit {
@@ -65,6 +69,7 @@ pub(crate) fn visit(protocol: Protocol, security: Security, port: u16) -> Visit 
             route: Route::Direct,
         },
         connector: None,
+        authority: None,
         username: "user".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
         transcript: None,

@@ -37,7 +37,7 @@ enum Step {
     Send(Vec<u8>),
     /// The next line holds this text.
     Expect(String),
-    Tls,
+    Tls(Arc<ServerConfig>),
     Close,
     /// Byte by byte, with a pause after each.
     Drip(Vec<u8>, Duration),
@@ -66,7 +66,12 @@ impl Script {
 
     /// The rest is inside TLS.
     pub(crate) fn tls(self) -> Self {
-        self.then(Step::Tls)
+        self.tls_as(self_signed())
+    }
+
+    /// The same with another certificate.
+    pub(crate) fn tls_as(self, config: Arc<ServerConfig>) -> Self {
+        self.then(Step::Tls(config))
     }
 
     pub(crate) fn close(self) -> Self {
@@ -100,7 +105,12 @@ pub(crate) struct Recording {
 
 impl Peer {
     pub(crate) async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on("127.0.0.1", script).await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(address: &str, script: Script) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let is_taken = Arc::new(AtomicBool::new(false));
@@ -162,8 +172,8 @@ async fn play(script: Script, stream: Tap) -> Result<u64, String> {
                     return Err(format!("{text:?} expected, {found:?} found"));
                 }
             }
-            Step::Tls => {
-                let accepted = acceptor().accept(stream).await.map_err(|it| format!("no TLS: {it}"))?;
+            Step::Tls(config) => {
+                let accepted = TlsAcceptor::from(config).accept(stream).await.map_err(|it| format!("no TLS: {it}"))?;
                 stream = Box::new(accepted);
             }
             Step::Close => {
@@ -199,7 +209,7 @@ async fn write(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> io::Result<u64> {
 }
 
 /// A certificate for `localhost` and 127.0.0.1 that nobody has signed but itself.
-fn acceptor() -> TlsAcceptor {
+fn self_signed() -> Arc<ServerConfig> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -208,7 +218,7 @@ fn acceptor() -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    Arc::new(config)
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

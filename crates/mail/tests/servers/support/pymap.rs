@@ -31,7 +31,9 @@ impl Server for Pymap {
     }
 
     fn served(&self) -> Vec<(Protocol, Security)> {
-        [Security::Plain, Security::StartTls(Trust::SkipCertificate)].map(|it| (Protocol::Imap, it)).to_vec()
+        [Security::Plain, Security::StartTls(Trust::SkipCertificate { until: None })]
+            .map(|it| (Protocol::Imap, it))
+            .to_vec()
     }
 
     fn port(&self, _: Protocol, _: Security) -> u16 {

@@ -1,0 +1,5 @@
+//! Pages that only show. The server makes their HTML, for the page and for the browser alike: so the browser holds neither the
+//! types nor the views behind them, which would be a tenth of the bundle.
+
+pub mod api;
+pub mod page;
