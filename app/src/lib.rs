@@ -37,6 +37,8 @@ use leptos_router::{
     path,
 };
 
+use served::records::{ListPage, Records};
+
 /// The whole console.
 #[component]
 pub fn App() -> impl IntoView {
@@ -67,24 +69,24 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/email/checks") view=checks::page::ChecksPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices") view=notices::form::NoticesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices/test") view=notices::form::NoticesPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/credentials") view=credentials::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials") view=|| view! { <ListPage of=Records::Credentials/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/new") view=credentials::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/save/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/connectors") view=connectors::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors") view=|| view! { <ListPage of=Records::Connectors/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id/test") view=connectors::test::TestPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/authorities/:id") view=authorities::AuthoritiesPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities") view=|| view! { <ListPage of=Records::Authorities/> } ssr=SsrMode::Async/>
+                <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/smtp") view=smtp::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/smtp") view=|| view! { <ListPage of=Records::Smtp/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/:id/test") view=smtp::test::TestPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/email/schedules") view=schedules::report::ReportPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/schedules") view=|| view! { <ListPage of=Records::Schedules/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/schedules/new") view=schedules::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/schedules/save/:id") view=schedules::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/schedules/:id") view=schedules::form::FormPage ssr=SsrMode::Async/>

@@ -11,8 +11,8 @@ test.beforeAll(async () => {
 test.afterAll(() => posthorn?.stop());
 
 test('nothing answers without a session or a token', async ({ request }) => {
-  for (const name of ['accounts/list', 'accounts/form', 'credentials/list', 'credentials/load',
-    'connectors/list', 'connectors/load', 'parts/load', 'inbox/list', 'inbox/open', 'inbox/source', 'inbox/checks', 'inbox/check']) {
+  for (const name of ['accounts/list', 'accounts/form', 'credentials/load',
+    'connectors/load', 'parts/load', 'inbox/list', 'inbox/open', 'inbox/source', 'inbox/checks', 'inbox/check']) {
     expect([name, (await request.post(`${posthorn.url}/api/${name}`, { data: {} })).status()]).toEqual([name, 401]);
   }
   for (const path of ['accounts', 'accounts/1', 'accounts/1/checks', 'accounts/1/messages', 'messages/1', 'messages/1/raw',

@@ -6,10 +6,7 @@ use leptos_router::params::ParamsMap;
 
 use crate::{
     context,
-    served::{
-        api::Part,
-        page::{ServedPage, number},
-    },
+    served::{api::Part, page::ServedPage},
 };
 
 #[cfg(feature = "ssr")]
@@ -20,12 +17,11 @@ pub mod report;
 /// The path of the report; its records stand below it, and each form is posted to the address that it has.
 pub const PATH: &str = "/settings/authorities";
 
-/// The report, or the form of the authority that the path names.
+/// The form of the authority that the path names.
 #[component]
-pub fn AuthoritiesPage() -> impl IntoView {
-    let part = |path: &ParamsMap, query: &ParamsMap| match path.get("id") {
-        Some(id) => Part::Authority { id: (id != "new").then(|| AuthorityId(id.parse().unwrap_or(0))) },
-        None => Part::Authorities { search: query.get("name").unwrap_or_default(), page: number(query, "page", 1) },
+pub fn FormPage() -> impl IntoView {
+    let part = |path: &ParamsMap, _: &ParamsMap| Part::Authority {
+        id: path.get("id").filter(|it| it != "new").map(|it| AuthorityId(it.parse().unwrap_or(0))),
     };
     view! { <ServedPage title=context::words().shell.authorities part/> }
 }

@@ -4,7 +4,6 @@ use domain::{
     account::{Choice, UsedBy},
     connector::{Connector, ConnectorForm, ConnectorTest, TestForm},
     ids::ConnectorId,
-    page::{Page, PageRequest},
     problem::Problem,
     time::Timestamp,
 };
@@ -23,13 +22,6 @@ pub struct Details {
     pub now: Timestamp,
 }
 
-/// One page of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportAnswer {
-    pub page: Page<Connector>,
-    pub now: Timestamp,
-}
-
 /// What the test page shows; the route that takes its form fills in how it went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestAnswer {
@@ -37,15 +29,6 @@ pub struct TestAnswer {
     pub form: TestForm,
     pub result: Option<ConnectorTest>,
     pub problems: Vec<Problem>,
-}
-
-#[server(endpoint = "connectors/list", input = Json, output = Json)]
-pub async fn list_connectors(search: String, page: PageRequest) -> Result<ReportAnswer, UserError> {
-    use crate::context::{actor, service};
-
-    let service = service()?;
-    let page = service.connectors().list(&actor()?, &search, page).await?;
-    Ok(ReportAnswer { page, now: service.now() })
 }
 
 /// A stored connector, or with no id an empty form.

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod contact;
 pub mod form;
+#[cfg(feature = "ssr")]
 pub mod report;
 pub mod test;
 

@@ -4,7 +4,6 @@ use domain::{
     account::UsedBy,
     credential::{Credential, CredentialForm},
     ids::CredentialId,
-    page::{Page, PageRequest},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,13 +16,6 @@ pub struct Details {
     pub credential: Option<Credential>,
     pub used_by: UsedBy,
     pub posted: Option<Posted<CredentialForm>>,
-}
-
-#[server(endpoint = "credentials/list", input = Json, output = Json)]
-pub async fn list_credentials(search: String, page: PageRequest) -> Result<Page<Credential>, UserError> {
-    use crate::context::{actor, service};
-
-    Ok(service()?.credentials().list(&actor()?, &search, page).await?)
 }
 
 /// A stored credential, or with no id an empty form.

@@ -1,30 +1,11 @@
 //! The server functions of scheduled reports. Forms post to plain routes, so these only read. Sentences and times of a schedule's
 //! zone are made on the server, which has the calendar.
 
-use domain::{
-    ids::ScheduleId,
-    page::{Page, PageRequest},
-    schedule::{RunOutcome, ScheduleForm},
-};
+use domain::{ids::ScheduleId, schedule::ScheduleForm};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{codec::Json, error::UserError, posted::Posted};
-
-/// A line of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScheduleLine {
-    pub id: ScheduleId,
-    pub name: String,
-    pub when: String,
-    /// Which accounts, in words and as the report's address has it.
-    pub accounts: (String, String),
-    pub formats: String,
-    pub n_recipients: usize,
-    /// `None` while it is paused.
-    pub next_run: Option<String>,
-    pub last_run: Option<(RunOutcome, String)>,
-}
 
 /// What the form needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,31 +25,6 @@ pub struct FormAnswer {
     /// Whether there is an SMTP configuration to send by.
     pub can_send: bool,
     pub next_runs: Vec<String>,
-}
-
-#[server(endpoint = "schedules/list", input = Json, output = Json)]
-pub async fn list_schedules(search: String, page: PageRequest) -> Result<Page<ScheduleLine>, UserError> {
-    use super::wording;
-    use crate::context::{actor, service, words};
-
-    let (service, words) = (service()?, words());
-    let schedules = service.schedules();
-    let found = schedules.list(&actor()?, &search, page).await?;
-    Ok(found.map(|row| {
-        let draft = row.schedule.draft;
-        let local = |at| schedules.local(&draft.timing.zone, at);
-        let formats: Vec<_> = draft.formats.iter().map(|it| it.label()).collect();
-        ScheduleLine {
-            id: row.schedule.id,
-            when: wording::timing(&draft.timing, words),
-            accounts: (wording::query(&draft.query, words), draft.query.to_query_string()),
-            formats: formats.join(", "),
-            n_recipients: draft.recipients.len(),
-            next_run: row.schedule.next_run_at.map(local),
-            last_run: row.last_run.map(|it| (it.outcome, local(it.started_at))),
-            name: draft.name,
-        }
-    }))
 }
 
 /// A stored schedule, or a new one of the report that `query` asks for.

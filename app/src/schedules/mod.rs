@@ -4,6 +4,7 @@ pub mod api;
 pub mod form;
 #[cfg(feature = "ssr")]
 pub mod history;
+#[cfg(feature = "ssr")]
 pub mod report;
 pub mod runs;
 pub mod wording;

@@ -4,6 +4,7 @@ use domain::ids::{AccountId, AuthorityId, CheckRunId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::records::Records;
 use crate::{codec::Json, error::UserError};
 
 /// What there is to show.
@@ -17,8 +18,8 @@ pub enum Part {
     Transcript { account: AccountId, run: CheckRunId },
     Deleted { page: u32 },
     Audit { query: String },
+    List { of: Records, search: String, page: u32 },
     Runs { id: ScheduleId, page: u32 },
-    Authorities { search: String, page: u32 },
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
 }
@@ -26,7 +27,7 @@ pub enum Part {
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, egress, ledger, schedules};
+    use crate::{accounts, audit, authorities, checks, connectors, credentials, egress, ledger, schedules, smtp};
 
     crate::context::provide();
     let view = match part {
@@ -37,8 +38,12 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Transcript { account, run } => ledger::dialogue::transcript(account, run).await?,
         Part::Deleted { page } => accounts::deleted::load(page).await?,
         Part::Audit { query } => audit::entries::load(&query).await?,
+        Part::List { of: Records::Authorities, search, page } => authorities::report::load(search, page).await?,
+        Part::List { of: Records::Connectors, search, page } => connectors::report::load(search, page).await?,
+        Part::List { of: Records::Credentials, search, page } => credentials::report::load(search, page).await?,
+        Part::List { of: Records::Schedules, search, page } => schedules::report::load(search, page).await?,
+        Part::List { of: Records::Smtp, search, page } => smtp::report::load(search, page).await?,
         Part::Runs { id, page } => schedules::history::load(id, page).await?,
-        Part::Authorities { search, page } => authorities::report::load(&search, page).await?,
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
     };

@@ -2,4 +2,7 @@
 //! types nor the views behind them, which would be a tenth of the bundle.
 
 pub mod api;
+#[cfg(feature = "ssr")]
+pub mod list;
 pub mod page;
+pub mod records;

@@ -35,12 +35,15 @@ pub fn ServedPage(
     /// Looks again and again while it can be seen, until so many looks in a row found nothing new.
     #[prop(optional)]
     looks: u32,
+    /// On the title's line.
+    #[prop(optional, into)]
+    tools: ViewFn,
 ) -> impl IntoView {
     let (params, query) = (use_params_map(), use_query_map());
     let part = Memo::new(move |_| part(&params.read(), &query.read()));
     let answer = Resource::new_blocking(move || part.get(), load_part);
     view! {
-        <Page title=title>
+        <Page title=title tools=tools>
             <Transition fallback=|| view! { <p aria-busy="true">{context::words().common.loading}</p> }>
                 {move || Suspend::new(async move {
                     match answer.await {

@@ -3,7 +3,6 @@
 use domain::{
     account::Choice,
     ids::SmtpId,
-    page::{Page, PageRequest},
     problem::Problem,
     smtp::{SmtpForm, SmtpTest},
 };
@@ -11,21 +10,6 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{codec::Json, error::UserError, posted::Posted};
-
-/// A line of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SmtpLine {
-    pub id: SmtpId,
-    pub name: String,
-    pub sender: String,
-    pub address: String,
-    pub port: u16,
-    /// `ssl`, `tls`, or nothing.
-    pub security: String,
-    pub skips_certificate: bool,
-    pub is_default: bool,
-    pub is_enabled: bool,
-}
 
 /// What the form needs: its values, what is stored, and what there is to choose from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,27 +32,6 @@ pub struct TestAnswer {
     pub recipient: String,
     pub result: Option<SmtpTest>,
     pub problems: Vec<Problem>,
-}
-
-#[server(endpoint = "smtp/list", input = Json, output = Json)]
-pub async fn list_smtp(search: String, page: PageRequest) -> Result<Page<SmtpLine>, UserError> {
-    use crate::context::{actor, service};
-
-    let found = service()?.smtp().list(&actor()?, &search, page).await?;
-    Ok(found.map(|it| {
-        let (draft, destination) = (it.draft.clone(), it.draft.destination);
-        SmtpLine {
-            id: it.id,
-            name: draft.name,
-            sender: draft.sender.to_string(),
-            address: destination.address.to_string(),
-            port: destination.port,
-            security: destination.security.kind().unwrap_or_default().to_owned(),
-            skips_certificate: destination.security.skips_certificate(),
-            is_default: draft.is_default,
-            is_enabled: draft.enabled,
-        }
-    }))
 }
 
 /// A stored record, or with no id an empty form.

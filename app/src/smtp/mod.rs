@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod form;
+#[cfg(feature = "ssr")]
 pub mod report;
 pub mod test;
 

@@ -73,7 +73,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Each server function with an argument that it understands, and what the viewer gets.
 fn functions() -> Vec<(&'static str, Value, StatusCode)> {
-    let page = json!({"page": 1, "page_size": 30});
+    let list = |of: &str| json!({"part": {"list": {"of": of, "search": "", "page": 1}}});
     let accounts = domain::account::AccountQuery::default();
     let schedule = domain::schedule::ScheduleForm::new_record(&accounts, "en");
     let messages = domain::message::MessageQuery::default();
@@ -81,17 +81,13 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
     vec![
         ("/api/accounts/list", json!({"query": accounts}), good),
         ("/api/accounts/form", json!({"id": null}), good),
-        ("/api/credentials/list", json!({"search": "", "page": page}), good),
         ("/api/credentials/load", json!({"id": 1}), missing),
-        ("/api/connectors/list", json!({"search": "", "page": page}), good),
         ("/api/connectors/load", json!({"id": 1}), missing),
         ("/api/connectors/test-page", json!({"id": 1}), missing),
         ("/api/connectors/test", json!({"id": 1, "form": {}}), forbidden),
-        ("/api/smtp/list", json!({"search": "", "page": page}), good),
         ("/api/smtp/load", json!({"id": 1}), missing),
         ("/api/smtp/test-page", json!({"id": 1}), missing),
         ("/api/smtp/test", json!({"id": 1, "recipient": "ana@example.org"}), forbidden),
-        ("/api/schedules/list", json!({"search": "", "page": page}), good),
         ("/api/schedules/load", json!({"id": 1, "query": ""}), missing),
         ("/api/schedules/preview", json!({"form": schedule}), good),
         ("/api/inbox/list", json!({"account": 1, "query": messages}), missing),
@@ -104,7 +100,11 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"deletions": {"account": 1, "planned": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"sample": {"account": 1, "remote": 1}}}), forbidden),
         ("/api/parts/load", json!({"part": {"deleted": {"page": 1}}}), good),
-        ("/api/parts/load", json!({"part": {"authorities": {"search": "", "page": 1}}}), good),
+        ("/api/parts/load", list("authorities"), good),
+        ("/api/parts/load", list("connectors"), good),
+        ("/api/parts/load", list("credentials"), good),
+        ("/api/parts/load", list("schedules"), good),
+        ("/api/parts/load", list("smtp"), good),
         ("/api/parts/load", json!({"part": {"authority": {"id": null}}}), good),
         ("/api/parts/load", json!({"part": {"authority": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"egress": {"address": "", "port": ""}}}), good),
