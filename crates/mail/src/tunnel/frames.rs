@@ -122,3 +122,55 @@ impl<F: Frames> AsyncWrite for ByteStream<F> {
         this.frames.poll_close_unpin(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::AsyncReadExt as _;
+
+    use super::*;
+
+    /// Takes everything and never says a word.
+    #[derive(Default)]
+    struct Nobody {
+        n_pings: usize,
+    }
+
+    impl Stream for Nobody {
+        type Item = io::Result<Frame>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame>>> {
+            Poll::Pending
+        }
+    }
+
+    impl Sink<Frame> for Nobody {
+        type Error = io::Error;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> io::Result<()> {
+            self.n_pings += usize::from(matches!(frame, Frame::Ping));
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_keeps_silent_is_asked_and_then_given_up() {
+        let began = Instant::now();
+        let mut bytes = ByteStream::new(Nobody::default());
+        let error = bytes.read(&mut [0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= SILENT_AT_MOST && began.elapsed() <= SILENT_AT_MOST + PING_EVERY);
+        assert!(bytes.frames.n_pings >= 2);
+    }
+}

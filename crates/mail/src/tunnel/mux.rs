@@ -10,8 +10,10 @@ use futures::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use yamux::{Config, Connection, Mode, Stream};
 
-/// Streams at once over one tunnel.
+/// Streams that are opened at once over one tunnel.
 pub(super) const STREAMS_MAX: usize = 512;
+/// Streams that are taken: some whose opener has left already are not over here.
+const TAKEN_MAX: usize = 2 * STREAMS_MAX;
 /// What a stream may have on the way and unread.
 const WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
 
@@ -26,10 +28,15 @@ pub(super) struct Mux<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Mux<T> {
+    /// Posthorn is the server, whoever dialled.
     pub(super) fn new(bytes: T, mode: Mode, wanted: mpsc::Receiver<Wanted>) -> Self {
+        let most = match mode {
+            Mode::Server => STREAMS_MAX,
+            Mode::Client => TAKEN_MAX,
+        };
         let mut config = Config::default();
-        config.set_max_num_streams(STREAMS_MAX);
-        config.set_max_connection_receive_window(Some(STREAMS_MAX * WINDOW));
+        config.set_max_num_streams(most);
+        config.set_max_connection_receive_window(Some(most * WINDOW));
         Self { connection: Connection::new(bytes, config, mode), wanted, next: None }
     }
 

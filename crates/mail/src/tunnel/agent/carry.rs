@@ -22,7 +22,7 @@ const ASKING: Duration = Duration::from_secs(10);
 const LOOKING_UP: Duration = Duration::from_secs(4);
 const CONNECTING: Duration = Duration::from_secs(6);
 /// How long the rest may take once one side has nothing more to say.
-const LINGERING: Duration = Duration::from_secs(30);
+const LINGERING: Duration = Duration::from_secs(5);
 /// Bytes that are read at once.
 const BUFFER: usize = 16 * 1024;
 

@@ -104,8 +104,59 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_tungstenite::{
+        accept_hdr_async,
+        tungstenite::handshake::server::{Request, Response},
+    };
+
     use super::*;
     use crate::tls;
+
+    /// Takes every WebSocket, inside TLS; answers with its port and its certificate.
+    async fn secure_server() -> (u16, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let Ok(stream) = acceptor.accept(socket).await else { continue };
+                let with_protocol = |_: &Request, mut response: Response| {
+                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+                    Ok(response)
+                };
+                _ = accept_hdr_async(stream, with_protocol).await;
+            }
+        });
+        (port, made.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn a_server_is_verified_by_the_authority_that_was_named_and_by_its_name() {
+        let (port, pem) = secure_server().await;
+        let own = tls::verifying(Some(&pem)).unwrap();
+        let connect = async |host: &str, tls: &TlsConnector| {
+            Server::parse(&format!("https://{host}:{port}"), tls).unwrap().connect().await.map(drop)
+        };
+        connect("localhost", &own).await.unwrap();
+        for (host, tls) in [("localhost", tls::verifying(None).unwrap()), ("127.0.0.1", own)] {
+            let error = connect(host, &tls).await.unwrap_err().to_string();
+            assert!(error.contains("certificate"), "{error}");
+        }
+        assert!(tls::verifying(Some("nothing")).is_err());
+    }
 
     #[test]
     fn without_tls_only_this_machine_is_dialled() {
