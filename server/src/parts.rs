@@ -76,6 +76,7 @@ impl System {
             mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
+            tunnels: Arc::new(hub.clone()),
             settings: config.collect.clone(),
         });
         let fonts = Fonts::load(config.fonts.as_deref()).context("the folder with fonts")?;

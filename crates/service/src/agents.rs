@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a code is good.
 const CODE_GOOD_FOR: Duration = Duration::from_mins(15);
+/// What an instance that was lost said of its tunnels is forgotten after so long.
+const TUNNEL_KEPT: Duration = Duration::from_mins(1);
 /// Groups of four letters and digits: eighty bits.
 const CODE_GROUPS: usize = 4;
 
@@ -118,6 +120,22 @@ impl Agents<'_> {
             self.0.store.touch_agent(agent.id, &agent.draft.program_version, self.0.clock.now()).await?;
         }
         Ok(is_welcome)
+    }
+
+    /// Tells the other instances that this one, which checks accounts, has a tunnel of the agent.
+    pub async fn announce(&self, agent: &Agent) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        Ok(self.0.store.touch_tunnel(agent.id, self.0.tunnels.instance(), now, now.minus(TUNNEL_KEPT)).await?)
+    }
+
+    /// Tells them that it has none any more.
+    pub async fn retract(&self, agent: &Agent) -> Result<(), Error> {
+        let tunnels = &self.0.tunnels;
+        // It may have dialled anew meanwhile.
+        if tunnels.live(agent.connector_id).iter().any(|it| it.agent_id == agent.id) {
+            return Ok(());
+        }
+        Ok(self.0.store.end_tunnel(agent.id, tunnels.instance()).await?)
     }
 
     /// `connector 3 "Plant"`, if agents are its way.

@@ -23,3 +23,11 @@ CREATE TABLE agent_codes (
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX agent_codes_connector ON agent_codes (connector_id);
+
+-- Which instance that checks accounts an agent is connected to, as that one says every few seconds.
+CREATE TABLE agent_tunnels (
+    agent_id BIGINT NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+    instance TEXT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (agent_id, instance)
+);

@@ -220,6 +220,53 @@ impl AgentStore for PostgresStore {
         .map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
+
+    async fn touch_tunnel(
+        &self,
+        id: AgentId,
+        instance: &str,
+        now: Timestamp,
+        gone_before: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin_light().await?;
+        sqlx::query!("DELETE FROM agent_tunnels WHERE seen_at < $1", gone_before.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        sqlx::query!(
+            "INSERT INTO agent_tunnels (agent_id, instance, seen_at) VALUES ($1, $2, $3)
+             ON CONFLICT (agent_id, instance) DO UPDATE SET seen_at = excluded.seen_at",
+            id.0,
+            instance,
+            now.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(gone)?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn end_tunnel(&self, id: AgentId, instance: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin_light().await?;
+        sqlx::query!("DELETE FROM agent_tunnels WHERE agent_id = $1 AND instance = $2", id.0, instance)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn connectors_elsewhere(&self, instance: &str, since: Timestamp) -> Result<Vec<ConnectorId>, StoreError> {
+        let found = sqlx::query_scalar!(
+            "SELECT DISTINCT connector_id FROM agents JOIN agent_tunnels ON agent_id = id
+             WHERE instance <> $1 AND seen_at >= $2",
+            instance,
+            since.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        Ok(found.into_iter().map(ConnectorId).collect())
+    }
 }
 
 fn gone(error: sqlx::Error) -> StoreError {

@@ -23,3 +23,11 @@ CREATE TABLE agent_codes (
     expires_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX agent_codes_connector ON agent_codes (connector_id);
+
+-- Which instance that checks accounts an agent is connected to, as that one says every few seconds.
+CREATE TABLE agent_tunnels (
+    agent_id INTEGER NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+    instance TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (agent_id, instance)
+) STRICT;

@@ -88,6 +88,30 @@ pub async fn an_agent_is_approved_seen_and_removed(store: Subject) {
     assert_eq!(ids(store.list_agents(other).await.unwrap()), [third]);
 }
 
+pub async fn other_instances_know_where_agents_are_connected(store: Subject) {
+    let (plant, other) = (connector(&store, "Plant").await, connector(&store, "Other").await);
+    let (first, second) = (agent(&store, plant, 1).await, agent(&store, plant, 2).await);
+    let third = agent(&store, other, 3).await;
+    for id in [first, second] {
+        store.touch_tunnel(id, "a", at(0), at(0)).await.unwrap();
+    }
+    store.touch_tunnel(third, "b", at(10), at(0)).await.unwrap();
+    let elsewhere = async |instance: &str, since| store.connectors_elsewhere(instance, at(since)).await.unwrap();
+    assert_eq!((elsewhere("a", 0).await, elsewhere("b", 0).await), (vec![other], vec![plant]));
+    assert_eq!(elsewhere("b", 1).await, []);
+    store.touch_tunnel(first, "a", at(20), at(0)).await.unwrap();
+    assert_eq!(elsewhere("b", 1).await, [plant]);
+    store.end_tunnel(first, "a").await.unwrap();
+    assert_eq!(elsewhere("b", 1).await, []);
+    // What nobody has said for long is forgotten, and an agent that is gone has no tunnel.
+    store.touch_tunnel(third, "b", at(100), at(50)).await.unwrap();
+    assert_eq!(elsewhere("b", 0).await, []);
+    store.remove_agent(third, 1, &[]).await.unwrap();
+    assert_eq!(elsewhere("a", 0).await, []);
+    let gone = store.touch_tunnel(third, "b", at(101), at(50)).await;
+    assert!(matches!(gone, Err(StoreError::NotFound)), "{gone:?}");
+}
+
 pub async fn agents_and_codes_go_with_their_connector(store: Subject) {
     let plant = connector(&store, "Plant").await;
     let id = agent(&store, plant, 1).await;

@@ -87,6 +87,7 @@ macro_rules! conformance {
                 a_code_enrols_one_agent_while_it_is_good,
                 only_one_of_two_at_once_uses_a_code,
                 an_agent_is_approved_seen_and_removed,
+                other_instances_know_where_agents_are_connected,
                 agents_and_codes_go_with_their_connector,
             }
             authorities {

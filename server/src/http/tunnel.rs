@@ -53,6 +53,8 @@ async fn serve(web: &Web, socket: WebSocket, from: &str, permit: OwnedSemaphoreP
     tracing::info!(agent = %agent.id, name, from, "an agent is connected");
     let who = Attached { agent: agent.id, connector: agent.connector_id, name, since: web.service.now() };
     let result = web.hub.carry(who, frames, no_longer_welcome(web, &agent)).await;
+    // Kept for a minute at most where that fails.
+    _ = web.service.agents().retract(&agent).await;
     tracing::info!(agent = %agent.id, name = agent.draft.name, "an agent is gone");
     result
 }
@@ -77,9 +79,14 @@ async fn greet(web: &Web, frames: &mut impl Frames, from: &str) -> io::Result<Op
     Ok(agent)
 }
 
-/// Ends when the agent was removed. A store that does not answer changes nothing.
+/// Ends when the agent was removed; tells the other instances of the tunnel until then. A store that does not answer changes
+/// nothing.
 async fn no_longer_welcome(web: &Web, agent: &Agent) {
     loop {
+        // Where nothing is checked, nobody would be served by it.
+        if web.config.collect.role.checks() {
+            _ = web.service.agents().announce(agent).await;
+        }
         sleep(LOOK_EVERY).await;
         if let Ok(false) = web.service.agents().is_welcome(agent).await {
             return;

@@ -55,7 +55,19 @@ pub struct Attached {
 
 /// All tunnels to this instance. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Hub(Arc<Mutex<HashMap<ConnectorId, Vec<Arc<Live>>>>>);
+pub struct Hub(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    instance: String,
+    tunnels: Mutex<HashMap<ConnectorId, Vec<Arc<Live>>>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { instance: format!("{:016x}", rand::random::<u64>()), tunnels: Mutex::default() }
+    }
+}
 
 #[derive(Debug)]
 struct Live {
@@ -125,11 +137,15 @@ impl Hub {
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<ConnectorId, Vec<Arc<Live>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.tunnels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Tunnels for Hub {
+    fn instance(&self) -> &str {
+        &self.0.instance
+    }
+
     fn live(&self, connector: ConnectorId) -> Vec<Tunnel> {
         let shown = |it: &Arc<Live>| Tunnel {
             agent_id: it.who.agent,

@@ -211,6 +211,9 @@ pub trait ConnectorProbe: Send + Sync {
 
 /// The tunnels that agents hold open to this instance.
 pub trait Tunnels: Send + Sync {
+    /// What other instances know this one by.
+    fn instance(&self) -> &str;
+
     fn live(&self, connector: ConnectorId) -> Vec<Tunnel>;
 
     /// Ends the tunnels of an agent, with everything that goes by them.

@@ -261,6 +261,17 @@ pub trait AgentStore: Send + Sync {
     async fn remove_agent(&self, id: AgentId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     /// Notes that it is there, and with which version of the program. Changes no version of the record.
     async fn touch_agent(&self, id: AgentId, program_version: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes that it holds a tunnel to this instance, and forgets tunnels not seen since `gone_before`.
+    async fn touch_tunnel(
+        &self,
+        id: AgentId,
+        instance: &str,
+        now: Timestamp,
+        gone_before: Timestamp,
+    ) -> Result<(), StoreError>;
+    async fn end_tunnel(&self, id: AgentId, instance: &str) -> Result<(), StoreError>;
+    /// The connectors for which other instances have had agents since then.
+    async fn connectors_elsewhere(&self, instance: &str, since: Timestamp) -> Result<Vec<ConnectorId>, StoreError>;
 }
 
 #[async_trait]
