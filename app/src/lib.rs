@@ -6,6 +6,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the properties of a component are its own")]
 
 pub mod accounts;
+pub mod agents;
 pub mod audit;
 pub mod authorities;
 pub mod checks;
@@ -78,6 +79,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/connectors/save/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id") view=connectors::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/:id/test") view=connectors::test::TestPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/:id/agents") view=agents::AgentsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/connectors/:id/agents/code") view=agents::CodePage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/authorities") view=|| view! { <ListPage of=Records::Authorities/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, run, start, type Started } from './process';
 
-const BINARY = process.env.POSTHORN_BINARY ?? join(process.cwd(), '../target/debug/posthorn');
+export const BINARY = process.env.POSTHORN_BINARY ?? join(process.cwd(), '../target/debug/posthorn');
 export const PASSWORD = 'correct horse battery';
 
 export class Posthorn {

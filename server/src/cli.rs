@@ -3,6 +3,7 @@
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use axum::serve::ListenerExt as _;
 use clap::{Parser, Subcommand};
 use domain::{
     actor::{Actor, Role as ActorRole},
@@ -14,6 +15,7 @@ use service::secret::Secret;
 use tokio::{net::TcpListener, signal, sync::watch};
 
 use crate::{
+    agent::{self, ConnectorOptions},
     config::{Config, Options},
     demo, exchange, housekeeping, http,
     parts::System,
@@ -43,6 +45,8 @@ enum Command {
         #[arg(long, env = "POSTHORN_ROLE", default_value = "all", value_parser = role)]
         role: Role,
     },
+    /// Be the agent of a network connector: carry connections from Posthorn into this network.
+    Connector(ConnectorOptions),
     /// Users.
     #[command(subcommand)]
     User(UserCommand),
@@ -88,6 +92,9 @@ enum TokenCommand {
 
 pub(crate) async fn run() -> Result<()> {
     let cli = Cli::parse();
+    if let Command::Connector(options) = cli.command {
+        return agent::run(options).await;
+    }
     let mut config = Config::settle(cli.options)?;
     if let Command::Serve { role, .. } = cli.command {
         config.collect.role = role;
@@ -100,6 +107,8 @@ pub(crate) async fn run() -> Result<()> {
         origin: "command line".to_owned(),
     };
     match cli.command {
+        // Was run before anything was opened.
+        Command::Connector(_) => Ok(()),
         Command::Serve { demo, .. } => {
             if demo {
                 demo::fill(&system.service).await.map_err(explain)?;
@@ -152,7 +161,7 @@ pub(crate) async fn run() -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
@@ -170,11 +179,14 @@ fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "one of web, worker, all".to_owned())
 }
 
-async fn serve(config: Config, system: System) -> Result<()> {
-    let System { service, collector, reports, watchman, set_up_code } = system;
+async fn serve(mut config: Config, system: System) -> Result<()> {
+    let System { service, collector, reports, watchman, hub, set_up_code } = system;
     let role = config.collect.role;
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
+    config.listen = address;
+    // What goes by an agent is often a short line that somebody waits for.
+    let listener = listener.tap_io(|it| _ = it.set_nodelay(true));
     if service.sign_in().needs_set_up().await.map_err(explain)? {
         say(&format!("set-up code: {set_up_code}"));
     }
@@ -185,7 +197,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
     let watching = tokio::spawn(watchman.run(stopped.clone()));
     let keeping =
         tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, config.runs_days, stopped.clone()));
-    let router = http::router(service, config);
+    let router = http::router(service, config, hub);
     say(&format!("listening on http://{address}"));
     let mut draining = stopped;
     let graceful = axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
@@ -208,7 +220,7 @@ async fn serve(config: Config, system: System) -> Result<()> {
     Ok(())
 }
 
-async fn wait_for_signal() -> Result<()> {
+pub(crate) async fn wait_for_signal() -> Result<()> {
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
     tokio::select! {
         result = signal::ctrl_c() => result?,

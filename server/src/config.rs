@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use ipnet::IpNet;
+use mail::tunnel::origin_of;
 use serde::Deserialize;
 use service::RESTORABLE_DAYS;
 
@@ -38,6 +39,9 @@ pub(crate) struct Options {
     /// The address under which users reach the server, behind a proxy.
     #[arg(long, env = "POSTHORN_PUBLIC_URL", global = true)]
     pub(crate) public_url: Option<String>,
+    /// The address under which agents reach this instance, where that is not the public one.
+    #[arg(long, env = "POSTHORN_AGENT_URL", global = true)]
+    pub(crate) agent_url: Option<String>,
     /// Addresses of proxies whose X-Forwarded-For is believed.
     #[arg(long, env = "POSTHORN_TRUSTED_PROXIES", global = true, value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -82,6 +86,7 @@ struct Settings {
     egress_deny: Vec<IpNet>,
     egress_ports: Vec<u16>,
     public_url: Option<String>,
+    agent_url: Option<String>,
     trusted_proxies: Vec<IpNet>,
     fonts: Option<PathBuf>,
     retention_days: Option<u64>,
@@ -105,6 +110,7 @@ pub(crate) struct Config {
     pub(crate) egress_deny: Vec<IpNet>,
     pub(crate) egress_ports: Vec<u16>,
     pub(crate) public_url: Option<String>,
+    pub(crate) agent_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) fonts: Option<PathBuf>,
     pub(crate) retention_days: Option<u64>,
@@ -130,6 +136,11 @@ impl Config {
         );
         let runs_days = options.runs_days.or(file.runs_days).unwrap_or(RUNS_DAYS);
         ensure!(runs_days > 0, "runs_days must be at least 1");
+        let agent_url = options.agent_url.or(file.agent_url);
+        ensure!(
+            agent_url.as_deref().is_none_or(|it| origin_of(it).is_some()),
+            "agent_url must begin with https:// or http://"
+        );
         let defaults = collect::Settings::default();
         let size = |it: Option<u32>, default: usize| it.map_or(default, |it| usize::try_from(it).unwrap_or(usize::MAX));
         let at_once = size(options.checks_at_once.or(file.checks_at_once), defaults.at_once);
@@ -163,6 +174,7 @@ impl Config {
             egress_ports: if options.egress_ports.is_empty() { file.egress_ports } else { options.egress_ports },
             fonts: options.fonts.or(file.fonts),
             public_url: options.public_url.or(file.public_url),
+            agent_url,
             trusted_proxies: or(options.trusted_proxies, file.trusted_proxies),
             data,
         })
@@ -172,13 +184,24 @@ impl Config {
         self.public_url.as_deref().is_some_and(|it| it.starts_with("https://"))
     }
 
+    /// Whether an agent that dialled this address dialled us. Without any address that was configured only agents of this
+    /// machine are believed: nobody else's would be encrypted.
+    pub(crate) fn is_agent_origin(&self, origin: &str) -> bool {
+        let port = self.listen.port();
+        let here = || ["127.0.0.1", "localhost", "[::1]"].map(|it| origin_of(&format!("http://{it}:{port}")));
+        match self.agent_url.as_ref().or(self.public_url.as_ref()) {
+            Some(url) => origin_of(url).is_some_and(|it| it == origin),
+            None => here().into_iter().flatten().any(|it| it == origin),
+        }
+    }
+
     pub(crate) fn trusts(&self, proxy: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|it| it.contains(&proxy))
     }
 }
 
 /// The machine's name, for whoever looks at the instances.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().chars().take(100).collect()
 }

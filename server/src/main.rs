@@ -1,6 +1,7 @@
 //! The binary: command line, configuration, wiring, and the HTTP routes that are no screen.
 #![recursion_limit = "256"]
 
+mod agent;
 mod api;
 mod cli;
 mod config;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use collect::{Collector, CollectorParts};
 use domain::time::Timestamp;
-use mail::{Mail, MailSettings, Reader};
+use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
     Parts, Service, SignInAttempts,
@@ -39,6 +39,8 @@ pub(crate) struct System {
     pub(crate) collector: Collector,
     pub(crate) reports: Reports,
     pub(crate) watchman: Watchman,
+    /// Where agents hold their tunnels.
+    pub(crate) hub: Hub,
     /// What the set-up page asks for while there is no user.
     pub(crate) set_up_code: String,
 }
@@ -58,6 +60,7 @@ impl System {
         };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
         let egress = Arc::new(mail.egress());
+        let hub = mail.hub();
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
@@ -73,6 +76,7 @@ impl System {
             mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
+            tunnels: Arc::new(hub.clone()),
             settings: config.collect.clone(),
         });
         let fonts = Fonts::load(config.fonts.as_deref()).context("the folder with fonts")?;
@@ -102,12 +106,13 @@ impl System {
             checker: Arc::new(collector.clone()),
             sender,
             prober,
+            tunnels: Arc::new(hub.clone()),
             reporter: Arc::new(reports.clone()),
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
         });
-        Ok(Self { service, collector, reports, watchman, set_up_code })
+        Ok(Self { service, collector, reports, watchman, hub, set_up_code })
     }
 }
 

@@ -172,13 +172,15 @@ fn Status(connector: Connector, now: Timestamp) -> impl IntoView {
         let text = host_key.map_or_else(|| words.host_key_none.to_owned(), |it| words.host_key_approved(it.as_str()));
         view! { <p>{words.host_key}": "<span class="hash">{text}</span></p> }
     });
+    let agents = (draft.kind == ConnectorKind::Agent)
+        .then(|| view! { <a class="button" href=format!("{PATH}/{id}/agents")>{words.agents}</a> });
     let test = may_act().then(|| view! { <a class="button" href=format!("{PATH}/{id}/test")>{words.test}</a> });
     view! {
         <section class="card used-by">
             <h2>{words.status}</h2>
             <div><ContactLine contact now/></div>
             {key}
-            <div class="buttons">{test}</div>
+            <div class="buttons">{agents}{test}</div>
         </section>
     }
 }

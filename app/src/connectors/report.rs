@@ -59,7 +59,7 @@ fn Row(connector: Connector, now: Timestamp) -> impl IntoView {
         <th scope="row" id=name_id.clone()><bdi>{draft.name}</bdi></th>
         <td>{draft.kind.label()}</td>
         <td class="mono">{draft.address.to_string()}</td>
-        <td>{draft.port.to_string()}</td>
+        <td>{(draft.port > 0).then(|| draft.port.to_string())}</td>
         <td class="prose"><ContactLine contact now/></td>
         <td>{uses}</td>
         <td class="row-actions">

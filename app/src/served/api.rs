@@ -1,6 +1,6 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, AuthorityId, CheckRunId, RemoteId, ScheduleId};
+use domain::ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +22,15 @@ pub enum Part {
     Runs { id: ScheduleId, page: u32 },
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
+    Agents { connector: ConnectorId },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, connectors, credentials, egress, ledger, schedules, smtp};
+    use crate::{
+        accounts, agents, audit, authorities, checks, connectors, credentials, egress, ledger, schedules, smtp,
+    };
 
     crate::context::provide();
     let view = match part {
@@ -46,6 +49,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Runs { id, page } => schedules::history::load(id, page).await?,
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
+        Part::Agents { connector } => agents::report::load(connector).await?,
     };
     Ok(view.to_html())
 }

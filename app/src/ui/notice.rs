@@ -29,6 +29,8 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "connector-saved" => words.connectors.saved,
         "connector-deleted" => words.connectors.deleted,
         "host-key-approved" => words.connectors.approved,
+        "agent-approved" => words.connectors.agent_approved,
+        "agent-removed" => words.connectors.agent_removed,
         "authority-saved" => words.trust.saved,
         "authority-deleted" => words.trust.deleted,
         _ => return None,

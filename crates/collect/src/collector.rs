@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use domain::{
     account::{Account, AccountRow},
     check::{CheckRun, ErrorKind, Outcome},
-    ids::AccountId,
+    ids::{AccountId, ConnectorId},
     incident::Instance,
 };
 use service::{
     CheckTicket, Checker, Error, StartError,
-    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Way},
+    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Tunnels, Way},
     vault::Vault,
 };
 use tokio::{
@@ -59,6 +59,7 @@ pub struct CollectorParts {
     pub mail: Arc<dyn MailServer>,
     pub reader: Arc<dyn MessageReader>,
     pub clock: Arc<dyn Clock>,
+    pub tunnels: Arc<dyn Tunnels>,
     pub settings: Settings,
 }
 
@@ -107,6 +108,8 @@ struct Inner {
     running: Mutex<HashMap<AccountId, watch::Receiver<CheckRun>>>,
     /// Connections that wait for mail, and how to wake them.
     idling: Mutex<HashMap<AccountId, Arc<Notify>>>,
+    /// The connectors whose agents are connected to other instances.
+    elsewhere: Mutex<HashSet<ConnectorId>>,
     changes_seen: Mutex<Instant>,
     stopping: CancellationToken,
     visits: TaskTracker,
@@ -125,6 +128,7 @@ impl Inner {
             keeper: Arc::default(),
             running: Mutex::default(),
             idling: Mutex::default(),
+            elsewhere: Mutex::default(),
             changes_seen: Mutex::new(Instant::now()),
             stopping: CancellationToken::new(),
             visits: TaskTracker::new(),
@@ -139,6 +143,7 @@ impl Inner {
             if !self.parts.settings.role.checks() {
                 std::future::pending::<()>().await;
             }
+            self.read_elsewhere().await;
             loop {
                 let wait = self.look().await.unwrap_or_else(|error| {
                     tracing::error!(%error, "the schedule could not be read; trying again");
@@ -180,8 +185,26 @@ impl Inner {
                 }
                 Err(error) => tracing::warn!(%error, "the instances could not be read"),
             }
+            self.read_elsewhere().await;
             sleep(SEEN_EVERY).await;
         }
+    }
+
+    async fn read_elsewhere(&self) {
+        let since = self.parts.clock.now().minus(SEEN_EVERY * 3);
+        match self.parts.store.connectors_elsewhere(self.parts.tunnels.instance(), since).await {
+            Ok(found) => {
+                *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = found.into_iter().collect();
+            }
+            Err(error) => tracing::warn!(%error, "where agents are connected could not be read"),
+        }
+    }
+
+    /// The ways that only other instances have agents for: what goes there is theirs to check.
+    fn elsewhere(&self) -> Vec<Way> {
+        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_not_here = |it: &&ConnectorId| self.parts.tunnels.live(**it).is_empty();
+        elsewhere.iter().filter(is_not_here).map(|it| Way::Connector(*it)).collect()
     }
 
     /// Begins what is due and answers with how long to sleep.
@@ -205,7 +228,8 @@ impl Inner {
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let now = self.parts.clock.now();
-        let busy = self.gate.busy();
+        let mut busy = self.gate.busy();
+        busy.extend(self.elsewhere());
         let leases = store.take_due(&self.owner, now, settings.lease_for, limit, &busy).await?;
         let is_full = leases.len() == free;
         for lease in leases {
@@ -427,7 +451,8 @@ impl Inner {
         if !account.draft.enabled {
             return Err(StartError::Disabled);
         }
-        if self.parts.settings.role.checks() {
+        let is_elsewhere = self.elsewhere().contains(&Way::of(&account.draft.destination));
+        if self.parts.settings.role.checks() && !is_elsewhere {
             self.start_here(account, transcript).await
         } else {
             self.leave_to_workers(id).await
@@ -505,7 +530,7 @@ impl Inner {
         Ok(self.parts.store.list_runs(id, one).await?.items.into_iter().next())
     }
 
-    /// An instance that does not check itself has a worker do it.
+    /// An instance that does not check itself, or has no agent for the account, has another one do it.
     async fn leave_to_workers(&self, id: AccountId) -> Result<CheckTicket, StartError> {
         let store = &self.parts.store;
         let before = self.latest_run(id).await?.map(|it| it.id);

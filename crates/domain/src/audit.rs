@@ -27,6 +27,10 @@ pub enum AuditAction {
     ConnectorRemoved,
     ConnectorTested,
     HostKeyApproved,
+    AgentCodeMade,
+    AgentEnrolled,
+    AgentApproved,
+    AgentRemoved,
     AuthorityAdded,
     AuthorityChanged,
     AuthorityRemoved,
@@ -50,7 +54,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 43] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -70,6 +74,10 @@ impl AuditAction {
         Self::ConnectorRemoved,
         Self::ConnectorTested,
         Self::HostKeyApproved,
+        Self::AgentCodeMade,
+        Self::AgentEnrolled,
+        Self::AgentApproved,
+        Self::AgentRemoved,
         Self::AuthorityAdded,
         Self::AuthorityChanged,
         Self::AuthorityRemoved,
@@ -113,6 +121,10 @@ impl AuditAction {
             Self::ConnectorRemoved => "connector_removed",
             Self::ConnectorTested => "connector_tested",
             Self::HostKeyApproved => "host_key_approved",
+            Self::AgentCodeMade => "agent_code_made",
+            Self::AgentEnrolled => "agent_enrolled",
+            Self::AgentApproved => "agent_approved",
+            Self::AgentRemoved => "agent_removed",
             Self::AuthorityAdded => "authority_added",
             Self::AuthorityChanged => "authority_changed",
             Self::AuthorityRemoved => "authority_removed",

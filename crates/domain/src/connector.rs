@@ -22,16 +22,19 @@ pub enum ConnectorKind {
     HttpConnect,
     /// A jump host: direct-tcpip channels (RFC 4254 section 7.2) of one session.
     Ssh,
+    /// Posthorn agents, which dial out from the remote network: there is no address to go to.
+    Agent,
 }
 
 impl ConnectorKind {
-    pub const ALL: [Self; 3] = [Self::Socks5, Self::HttpConnect, Self::Ssh];
+    pub const ALL: [Self; 4] = [Self::Socks5, Self::HttpConnect, Self::Ssh, Self::Agent];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Socks5 => "socks5",
             Self::HttpConnect => "http_connect",
             Self::Ssh => "ssh",
+            Self::Agent => "agent",
         }
     }
 
@@ -44,14 +47,17 @@ impl ConnectorKind {
             Self::Socks5 => "SOCKS5",
             Self::HttpConnect => "HTTP CONNECT",
             Self::Ssh => "SSH",
+            Self::Agent => "Agent",
         }
     }
 
+    /// 0: nobody is dialled.
     pub fn standard_port(self) -> u16 {
         match self {
             Self::Socks5 => 1080,
             Self::HttpConnect => 3128,
             Self::Ssh => 22,
+            Self::Agent => 0,
         }
     }
 }
@@ -84,6 +90,8 @@ impl fmt::Display for HostKey {
 }
 
 /// A connector that keeps the rules.
+///
+/// **Invariant:** one of kind [`ConnectorKind::Agent`] has an empty address, port 0 and no credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectorDraft {
     pub name: String,
@@ -203,7 +211,7 @@ impl ConnectorForm {
             name: draft.name.clone(),
             kind: draft.kind.as_str().to_owned(),
             address: draft.address.to_string(),
-            port: draft.port.to_string(),
+            port: if draft.port == 0 { String::new() } else { draft.port.to_string() },
             credential_id: draft.credential_id.map(|it| it.to_string()).unwrap_or_default(),
             version: connector.version.to_string(),
             grant_credential: String::new(),
@@ -222,6 +230,13 @@ impl TryFrom<&ConnectorForm> for ConnectorDraft {
             text => ConnectorKind::parse(text).ok_or(Rule::NotAnOption),
         };
         let kind = problems.keep("kind", kind);
+        // Nobody is dialled: what stands in the other fields belongs to another kind.
+        if kind == Some(ConnectorKind::Agent) {
+            let port = ConnectorKind::Agent.standard_port();
+            let address = Address::from_stored(String::new());
+            let draft = name.map(|name| Self { name, kind: ConnectorKind::Agent, address, port, credential_id: None });
+            return draft.ok_or_else(|| problems.into_vec());
+        }
         let address = problems.keep("address", Address::parse(&form.address));
         let typed_port = Some(form.port.trim()).filter(|it| !it.is_empty());
         let port = problems.keep("port", typed_port.map(port).transpose());
@@ -268,6 +283,22 @@ mod tests {
         assert_eq!(ConnectorDraft::try_from(&form), Err(vec![Problem::new("credential_id", Rule::Missing)]));
         "7".clone_into(&mut form.credential_id);
         assert_eq!(ConnectorDraft::try_from(&form).map(|it| it.port), Ok(22));
+    }
+
+    #[test]
+    fn an_agent_has_neither_address_nor_port_nor_credential_whatever_was_typed() {
+        let form = ConnectorForm {
+            name: "Plant".to_owned(),
+            kind: "agent".to_owned(),
+            address: "not an address".to_owned(),
+            port: "x".to_owned(),
+            credential_id: "7".to_owned(),
+            ..ConnectorForm::default()
+        };
+        let draft = ConnectorDraft::try_from(&form).unwrap();
+        assert_eq!((draft.address.as_str(), draft.port, draft.credential_id), ("", 0, None));
+        let nameless = ConnectorForm { name: String::new(), ..form };
+        assert_eq!(ConnectorDraft::try_from(&nameless), Err(vec![Problem::new("name", Rule::Missing)]));
     }
 
     #[test]

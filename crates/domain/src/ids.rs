@@ -35,6 +35,8 @@ ids! {
     ConnectorId,
     /// One collected message.
     MessageId,
+    /// A program in a remote network that carries connections there.
+    AgentId,
     /// Somebody who signs in.
     UserId,
     /// The record of one check.

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod agent;
 pub mod audit;
 pub mod authority;
 pub mod check;

@@ -1,4 +1,5 @@
-//! The way to the server: directly, through SOCKS5 (RFC 1928), through HTTP CONNECT (RFC 9110 section 9.3.6), or through SSH.
+//! The way to the server: directly, through SOCKS5 (RFC 1928), through HTTP CONNECT (RFC 9110 section 9.3.6), through SSH, or by an
+//! agent.
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::{
     egress::{Egress, Resolver},
     ssh,
     stages::Stages,
+    tunnel::Hub,
     wire::Stream,
 };
 
@@ -30,11 +32,12 @@ const HEADER_MAX: usize = 8 * 1024;
 pub(crate) struct Dialer {
     pub(crate) egress: Egress,
     ssh: Arc<ssh::Pool>,
+    pub(crate) hub: Hub,
 }
 
 impl Dialer {
     pub(crate) fn new(egress: Egress) -> Self {
-        Self { egress, ssh: Arc::default() }
+        Self { egress, ssh: Arc::default(), hub: Hub::default() }
     }
 
     /// The same with another way to look names up.
@@ -56,8 +59,12 @@ impl Dialer {
                 self.egress.check_target(address, port).map(|()| ((), format!("{address} by the connector")))
             })
             .await?;
-        if connector.kind == ConnectorKind::Ssh {
-            return self.ssh.open(connector, (address, port), &self.egress, stages).await;
+        match connector.kind {
+            ConnectorKind::Ssh => return self.ssh.open(connector, (address, port), &self.egress, stages).await,
+            ConnectorKind::Agent => {
+                return stages.run(Stage::Connector, self.hub.open(connector.id, (address, port))).await;
+            }
+            ConnectorKind::Socks5 | ConnectorKind::HttpConnect => {}
         }
         let stream = connect(&connector.address, connector.port, &self.egress, stages).await?;
         stages.run(Stage::Connector, tunnel(stream, connector, address, port)).await
@@ -83,7 +90,7 @@ pub(crate) async fn tunnel(
     let stream = match connector.kind {
         ConnectorKind::Socks5 => socks5(stream, connector, address, port).await?,
         ConnectorKind::HttpConnect => http_connect(stream, connector, address, port).await?,
-        ConnectorKind::Ssh => return Err(failed("an SSH server is no proxy")),
+        ConnectorKind::Ssh | ConnectorKind::Agent => return Err(failed("that is no proxy")),
     };
     Ok((stream, format!("{} to {address} port {port}", connector.kind.label())))
 }

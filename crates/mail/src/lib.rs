@@ -20,6 +20,7 @@ mod smtp;
 mod ssh;
 mod stages;
 mod tls;
+pub mod tunnel;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -37,6 +38,7 @@ use crate::{
     dial::Dialer,
     stages::Stages,
     tls::{Expected, Tls},
+    tunnel::Hub,
     wire::Wire,
 };
 
@@ -90,6 +92,11 @@ impl Mail {
     #[must_use]
     pub fn resolved_by(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { dialer: self.dialer.resolved_by(resolver), ..self }
+    }
+
+    /// Where agents hold their tunnels.
+    pub fn hub(&self) -> Hub {
+        self.dialer.hub.clone()
     }
 
     /// What may be contacted.

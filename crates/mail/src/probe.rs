@@ -6,16 +6,18 @@ use async_trait::async_trait;
 use domain::{
     check::{ErrorKind, Stage},
     connector::{ConnectorKind, TestTarget},
+    ids::ConnectorId,
 };
 use service::ports::{ConnectorProbe, MailError, Probed, StageLog, ViaConnector};
 use tokio::{io::AsyncReadExt as _, time::timeout};
 
 use crate::{
     Mail,
-    dial::{connect, tunnel},
+    dial::{connect, failed, tunnel},
     said,
     ssh::{Fault, Seen, Session},
     stages::Stages,
+    tunnel::nobody,
     wire::Stream,
 };
 
@@ -50,6 +52,9 @@ impl Mail {
         {
             return stages.run(Stage::Resolve, async { Err(error) }).await;
         }
+        if connector.kind == ConnectorKind::Agent {
+            return self.pass_agents(connector.id, target, stages).await;
+        }
         let stream = connect(&connector.address, connector.port, egress, stages).await?;
         let passed: Option<Box<dyn Stream>> = match (connector.kind, target) {
             (ConnectorKind::Ssh, target) => {
@@ -63,6 +68,7 @@ impl Mail {
                 };
                 stages.run(Stage::Connector, work).await?
             }
+            (ConnectorKind::Agent, _) => return Err(failed("an agent is not dialled")),
             // A proxy is asked for nothing but a way to somewhere.
             (ConnectorKind::Socks5 | ConnectorKind::HttpConnect, None) => None,
             (ConnectorKind::Socks5 | ConnectorKind::HttpConnect, Some(TestTarget { address, port, .. })) => {
@@ -73,6 +79,27 @@ impl Mail {
             (Some(stream), Some(target)) => stages.run(Stage::Greeting, greeting(stream, target)).await,
             _ => Ok(()),
         }
+    }
+
+    /// Nobody is dialled: the agents are there or they are not.
+    async fn pass_agents(
+        &self,
+        connector: ConnectorId,
+        target: Option<&TestTarget>,
+        stages: &Stages,
+    ) -> Result<(), MailError> {
+        let hub = &self.dialer.hub;
+        let Some(target) = target else {
+            let present = async {
+                match hub.n_agents(connector) {
+                    0 => Err(nobody()),
+                    n => Ok(((), format!("agents that are connected: {n}"))),
+                }
+            };
+            return stages.run(Stage::Connector, present).await;
+        };
+        let stream = stages.run(Stage::Connector, hub.open(connector, (&target.address, target.port))).await?;
+        stages.run(Stage::Greeting, greeting(stream, target)).await
     }
 }
 

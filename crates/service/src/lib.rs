@@ -4,6 +4,7 @@
 //! so nothing escapes permission, rule or audit.
 
 mod accounts;
+mod agents;
 mod audit;
 mod authorities;
 mod checks;
@@ -26,6 +27,7 @@ mod watch;
 use std::sync::Arc;
 
 pub use accounts::{Accounts, RESTORABLE_DAYS, Saved};
+pub use agents::{Admission, Agents};
 pub use audit::Audit;
 pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
@@ -44,6 +46,7 @@ pub use watch::{Watch, notices};
 use crate::{
     ports::{
         CertificateReader, Clock, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier, Reporter, Store,
+        Tunnels,
     },
     sign_in::Attempts,
     vault::Vault,
@@ -64,6 +67,7 @@ pub struct Parts {
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub prober: Arc<dyn ConnectorProbe>,
+    pub tunnels: Arc<dyn Tunnels>,
     pub reporter: Arc<dyn Reporter>,
     pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.
@@ -91,6 +95,10 @@ impl Service {
 
     pub fn connectors(&self) -> Connectors<'_> {
         Connectors(&self.0)
+    }
+
+    pub fn agents(&self) -> Agents<'_> {
+        Agents(&self.0)
     }
 
     pub fn authorities(&self) -> Authorities<'_> {

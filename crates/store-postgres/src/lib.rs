@@ -3,6 +3,7 @@
 //! The same files, functions and statements as on SQLite, but where the databases differ: types, locks, and who may write at once.
 
 mod accounts;
+mod agents;
 mod arrivals;
 mod audit;
 mod authorities;

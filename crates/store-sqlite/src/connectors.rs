@@ -100,7 +100,12 @@ impl ConnectorStore for SqliteStore {
             .fetch_all(self.reader())
             .await
             .map_err(backend)?;
-        Ok(rows.into_iter().map(|it| Choice { id: it.id, name: it.name, hint: it.address }).collect())
+        let choice = |(id, name, address): (i64, String, String)| {
+            // Only agents have no address.
+            let hint = if address.is_empty() { ConnectorKind::Agent.label().to_owned() } else { address };
+            Choice { id, name, hint }
+        };
+        Ok(rows.into_iter().map(|it| choice((it.id, it.name, it.address))).collect())
     }
 
     async fn find_connector(&self, id: ConnectorId) -> Result<Option<Connector>, StoreError> {

@@ -4,6 +4,7 @@
 //! write begins with `BEGIN IMMEDIATE`, because a read that turns into a write fails at once where another process writes.
 
 mod accounts;
+mod agents;
 mod arrivals;
 mod audit;
 mod authorities;

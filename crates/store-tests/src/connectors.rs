@@ -2,7 +2,7 @@
 
 use domain::{
     account::{Address, Route, User},
-    connector::{ConnectorKind, Contact, HostKey},
+    connector::{ConnectorDraft, ConnectorKind, Contact, HostKey},
     ids::{ConnectorId, CredentialId},
     page::PageRequest,
 };
@@ -25,6 +25,15 @@ pub async fn a_connector_comes_back_as_it_was_added(store: Subject) {
         (id.0, "Office", "proxy.example.org")
     );
     assert_eq!(store.find_connector(ConnectorId(99)).await.unwrap(), None);
+    let plant = ConnectorDraft {
+        kind: ConnectorKind::Agent,
+        address: Address::from_stored(String::new()),
+        port: 0,
+        ..connector_draft("Plant", None)
+    };
+    let id = store.add_connector(&plant, &[]).await.unwrap();
+    assert_eq!(store.find_connector(id).await.unwrap().unwrap().draft, plant);
+    assert_eq!(store.connector_choices().await.unwrap()[1].hint, "Agent");
 }
 
 pub async fn the_search_looks_at_names_and_addresses(store: Subject) {

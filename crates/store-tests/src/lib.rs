@@ -9,6 +9,7 @@
 )]
 
 pub mod accounts;
+pub mod agents;
 pub mod audit;
 pub mod authorities;
 pub mod checks;
@@ -81,6 +82,13 @@ macro_rules! conformance {
                 a_connector_in_use_stays,
                 a_host_key_stays_until_another_server_stands_there,
                 contact_is_written_once_a_minute_and_changes_no_version,
+            }
+            agents {
+                a_code_enrols_one_agent_while_it_is_good,
+                only_one_of_two_at_once_uses_a_code,
+                an_agent_is_approved_seen_and_removed,
+                other_instances_know_where_agents_are_connected,
+                agents_and_codes_go_with_their_connector,
             }
             authorities {
                 an_authority_comes_back_as_it_was_added,

@@ -524,9 +524,10 @@ pub(crate) struct CredentialIn {
 pub(crate) struct ConnectorIn {
     version: Option<i64>,
     name: String,
-    #[schema(examples("socks5", "http_connect", "ssh"))]
+    #[schema(examples("socks5", "http_connect", "ssh", "agent"))]
     kind: String,
-    address: String,
+    /// Of kind `agent`, whoever dials is the agent: address, port and credential are not looked at.
+    address: Option<String>,
     port: Option<u16>,
     credential_id: Option<i64>,
     /// The credentials of the accounts behind it may travel by the changed connector.
@@ -727,7 +728,9 @@ pub(crate) struct ConnectorOut {
     version: i64,
     name: String,
     kind: &'static str,
+    /// Empty for kind `agent`.
     address: String,
+    /// 0 for kind `agent`.
     port: u16,
     credential_id: Option<i64>,
     /// SSH: the fingerprint of the key that was approved for the server.

@@ -1,6 +1,7 @@
 //! The REST interface under `/api/v1`: the same use cases as the screens, JSON, bearer tokens, RFC 9457 problems.
 
 mod accounts;
+mod agents;
 pub(crate) mod auth;
 mod authorities;
 mod connectors;
@@ -28,7 +29,7 @@ use crate::http::Web;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Posthorn", description = "Accounts, credentials, network connectors, certificate authorities, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors and their agents, certificate authorities, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
     modifiers(&Bearer)
 )]
 struct Description;
@@ -70,6 +71,10 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
         .routes(routes!(connectors::test))
         .routes(routes!(connectors::approve))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::make_code))
+        .routes(routes!(agents::approve))
+        .routes(routes!(agents::remove))
         .routes(routes!(authorities::list, authorities::add))
         .routes(routes!(authorities::load, authorities::change, authorities::remove))
         .routes(routes!(smtp::list, smtp::add))

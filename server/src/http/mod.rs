@@ -1,5 +1,8 @@
 //! The HTTP side: pages, forms, downloads, the REST interface, and the guards around all of them.
 
+mod agents;
+#[cfg(test)]
+mod agents_dial_in;
 mod bundle;
 mod checks;
 mod downloads;
@@ -11,6 +14,7 @@ mod refused;
 mod routes;
 mod security;
 mod session;
+mod tunnel;
 
 use std::sync::Arc;
 
@@ -18,7 +22,9 @@ use axum::{
     Json, Router, middleware,
     routing::{get, post},
 };
+use mail::tunnel::Hub;
 use service::Service;
+use tokio::sync::Semaphore;
 use tower_http::csrf::CsrfLayer;
 
 use self::bundle::Bundle;
@@ -34,20 +40,26 @@ pub(crate) struct Web {
     pub(crate) service: Service,
     pub(crate) config: Arc<Config>,
     pub(crate) bundle: Arc<Bundle>,
+    pub(crate) hub: Hub,
+    /// How many agents may say who they are at once.
+    greetings: Arc<Semaphore>,
 }
 
 const ACCOUNTS: &str = "/settings/email/imap-pop3";
 
 /// Everything that is served.
-pub(crate) fn router(service: Service, config: Config) -> Router {
+pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
     // Rendering spawns on this runtime. A second call, in a test of the same process, changes nothing.
     _ = any_spawner::Executor::init_tokio();
     let serves = config.collect.role.serves();
-    let web = Web { service, config: Arc::new(config), bundle: Arc::new(Bundle::discover()) };
+    let greetings = Arc::new(Semaphore::new(tunnel::GREETINGS_MAX));
+    let web = Web { service, config: Arc::new(config), bundle: Arc::new(Bundle::discover()), hub, greetings };
     let health = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
+        .route("/metrics", get(health::metrics))
+        // Whoever checks accounts needs the agents.
+        .route(mail::tunnel::PATH, get(tunnel::tunnel));
     if !serves {
         return health.layer(middleware::from_fn_with_state(web.clone(), security::headers)).with_state(web);
     }
@@ -70,6 +82,9 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
         .route("/settings/connectors/host-key/{id}", post(forms::approve_host_key))
         .route("/settings/connectors/{id}/test", get(pages::page).post(forms::test_connector))
+        .route("/settings/connectors/{id}/agents/code", get(pages::page).post(agents::make_code))
+        .route("/settings/connectors/{id}/agents/{agent}/approve", post(agents::approve))
+        .route("/settings/connectors/{id}/agents/{agent}/remove", post(agents::remove))
         .route("/settings/authorities/{id}", get(pages::page).post(forms::save_authority))
         .route("/settings/authorities/delete/{id}", post(forms::delete_authority))
         .route("/settings/email/smtp/save/{id}", get(pages::page).post(forms::save_smtp))

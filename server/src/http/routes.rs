@@ -39,7 +39,7 @@ impl Walked {
         let options = Options { data: Some(folder.path().to_owned()), ..Options::default() };
         let config = Config::settle(options).unwrap();
         let system = System::open(&config, false).await.unwrap();
-        let router = http::router(system.service.clone(), config);
+        let router = http::router(system.service.clone(), config, system.hub.clone());
         Self { router, system, _folder: folder }
     }
 
@@ -109,6 +109,7 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"authority": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"egress": {"address": "", "port": ""}}}), good),
         ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"runs": {"id": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"transcript": {"account": 1, "run": 1}}}), forbidden),
@@ -145,7 +146,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
     let mut n_routes = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
         let path = path.replace("{id}", "1").replace("{nth}", "0").replace("{run}", "1").replace("{delivery}", "1");
-        let path = path.replace("{remote}", "1");
+        let path = path.replace("{remote}", "1").replace("{agent}", "1");
         for method in operations.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             n_routes += 1;
@@ -214,6 +215,9 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "connectors/delete/1",
         "connectors/1/test",
         "connectors/host-key/1",
+        "connectors/1/agents/code",
+        "connectors/1/agents/1/approve",
+        "connectors/1/agents/1/remove",
         "authorities/new",
         "authorities/delete/1",
     ];

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use collect::Settings;
 use domain::{
-    account::Protocol,
+    account::{Address, Protocol, Route},
+    agent::AgentDraft,
     check::{ErrorKind, Outcome},
+    connector::{ConnectorDraft, ConnectorKind},
+    ids::{AgentId, ConnectorId},
     incident::Role,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -15,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     faults::{At, Fault},
     stored::{count, hash},
-    world::{PATIENCE, Subject, World, settings, small, until},
+    world::{Agents, PATIENCE, Subject, World, settings, small, until},
 };
 
 #[tokio::test]
@@ -35,6 +38,56 @@ async fn an_instance_for_screens_leaves_the_check_to_a_worker() {
     assert_eq!(worker.instance.faults.n_times("server.open"), 2);
     web.stop().await;
     worker.stop().await;
+}
+
+/// A connector whose only agent is connected to the instance `there`.
+async fn connector_of_there(world: &World) -> (ConnectorId, AgentId) {
+    let (store, now) = (&world.store, world.clock.now());
+    let draft = ConnectorDraft {
+        name: "Plant".to_owned(),
+        kind: ConnectorKind::Agent,
+        address: Address::from_stored(String::new()),
+        port: 0,
+        credential_id: None,
+    };
+    let connector = store.add_connector(&draft, &[]).await.unwrap();
+    store.add_agent_code(connector, "code", now.plus(Duration::from_mins(1)), now, &[]).await.unwrap();
+    let draft =
+        AgentDraft { name: "plant".to_owned(), fingerprint: "SHA256:1".to_owned(), program_version: "1".to_owned() };
+    let agent = store.enroll_agent("code", &draft, now, &[]).await.unwrap();
+    store.touch_tunnel(agent, "there", now, now).await.unwrap();
+    (connector, agent)
+}
+
+#[tokio::test]
+async fn what_only_another_instance_has_agents_for_is_left_to_that_one() {
+    let world = World::new().await;
+    let (connector, agent) = connector_of_there(&world).await;
+    let subject = world
+        .account(Protocol::Imap, |it| {
+            it.automatic_check = true;
+            it.destination.route = Route::Connector(connector);
+        })
+        .await;
+    subject.deliver(&small(1));
+    let here = world.run(settings());
+    let there = world.run_with(settings(), Agents { instance: "there", of: Some(connector) });
+    until("checked", async || world.n_stored(&subject).await == 1).await;
+    until("given back", async || !world.is_held(&subject).await).await;
+    // Whoever asks here has it checked there.
+    subject.deliver(&small(2));
+    let ticket = here.instance.collector.start(subject.id, false);
+    let ticket = timeout(PATIENCE, ticket).await.expect("it begins").unwrap();
+    let run = timeout(PATIENCE, ticket.finished()).await.expect("it ends");
+    assert_eq!((run.outcome, run.new_messages), (Outcome::Ok, 1));
+    assert_eq!(here.instance.faults.n_times("server.open"), 0);
+    assert_eq!(there.instance.faults.n_times("server.open"), 2);
+    // Without any agent it is anybody's again, and fails where people see it.
+    there.stop().await;
+    world.store.end_tunnel(agent, "there").await.unwrap();
+    world.clock.advance(Duration::from_mins(10));
+    until("taken over", async || here.instance.faults.n_times("server.open") == 1).await;
+    here.stop().await;
 }
 
 #[tokio::test]

@@ -12,14 +12,16 @@ use std::{
 use collect::{Collector, CollectorParts, Settings};
 use domain::{
     account::{AccountDraft, Address, Destination, Health, Protocol, Route, Security, Trust},
+    agent::Tunnel,
     check::{CheckRun, Outcome},
     credential::CredentialDraft,
-    ids::{AccountId, CredentialId},
+    ids::{AccountId, AgentId, ConnectorId, CredentialId},
     message::{Attachment, MessageIndex},
+    time::Timestamp,
 };
 use service::{
     Checker as _, StartError,
-    ports::{Clock as _, MessageReader, ReadError, ReadMessage, SealedSecret, Store},
+    ports::{Clock as _, MessageReader, ReadError, ReadMessage, SealedSecret, Store, Tunnels},
     secret::Secret,
     vault::Vault,
 };
@@ -56,6 +58,25 @@ impl MessageReader for Reader {
     fn attachment(&self, _raw: &[u8], _index: u32) -> Result<(Attachment, Vec<u8>), ReadError> {
         Err(ReadError::Unreadable)
     }
+}
+
+/// An instance that has an agent of one connector, or none.
+pub(crate) struct Agents {
+    pub(crate) instance: &'static str,
+    pub(crate) of: Option<ConnectorId>,
+}
+
+impl Tunnels for Agents {
+    fn instance(&self) -> &str {
+        self.instance
+    }
+
+    fn live(&self, connector: ConnectorId) -> Vec<Tunnel> {
+        let tunnel = Tunnel { agent_id: AgentId(1), since: Timestamp(0), n_streams: 0 };
+        if self.of == Some(connector) { vec![tunnel] } else { Vec::new() }
+    }
+
+    fn cut(&self, _agent: AgentId) {}
 }
 
 pub(crate) struct World {
@@ -162,6 +183,11 @@ impl World {
     }
 
     pub(crate) fn instance(&self, settings: Settings) -> Instance {
+        self.instance_with(settings, Agents { instance: "here", of: None })
+    }
+
+    /// With these agents.
+    fn instance_with(&self, settings: Settings, agents: Agents) -> Instance {
         let faults = Arc::new(Faults::default());
         let store = FaultyStore { inner: Arc::clone(&self.store), faults: Arc::clone(&faults) };
         let wire = Wire { servers: Arc::clone(&self.servers), faults: Arc::clone(&faults) };
@@ -171,6 +197,7 @@ impl World {
             mail: Arc::new(wire),
             reader: Arc::new(Reader),
             clock: Arc::clone(&self.clock) as _,
+            tunnels: Arc::new(agents),
             settings,
         });
         Instance { collector, faults }
@@ -178,7 +205,15 @@ impl World {
 
     /// An instance that checks what falls due.
     pub(crate) fn run(&self, settings: Settings) -> Running {
-        let instance = self.instance(settings);
+        Self::running(self.instance(settings))
+    }
+
+    /// The same with an agent of a connector.
+    pub(crate) fn run_with(&self, settings: Settings, agents: Agents) -> Running {
+        Self::running(self.instance_with(settings, agents))
+    }
+
+    fn running(instance: Instance) -> Running {
         let (shutdown, told) = watch::channel(false);
         let task = tokio::spawn(instance.collector.clone().run(told));
         Running { instance, shutdown, task }

@@ -13,7 +13,7 @@ const METADATA_V6: [Ipv6Addr; 2] =
 
 /// The IPv4 address inside an IPv6 form of it: mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056), ISATAP
 /// (RFC 5214).
-pub(super) fn embedded(address: IpAddr) -> IpAddr {
+pub(crate) fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match v6.segments() {
@@ -29,7 +29,7 @@ pub(super) fn embedded(address: IpAddr) -> IpAddr {
 }
 
 /// Why nobody may contact this address, unless its range is allowed.
-pub(super) fn forbidden(address: IpAddr) -> Option<EgressReason> {
+pub(crate) fn forbidden(address: IpAddr) -> Option<EgressReason> {
     match address {
         IpAddr::V4(v4) => forbidden_v4(v4),
         IpAddr::V6(v6) => forbidden_v6(v6),

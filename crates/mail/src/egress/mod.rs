@@ -1,7 +1,7 @@
 //! Which addresses and ports the server may contact. The rule looks at the resolved address that is then connected to: there is
 //! no second look-up that could answer otherwise.
 
-mod forms;
+pub(crate) mod forms;
 mod resolver;
 
 use std::{
@@ -21,6 +21,7 @@ use service::ports::{EgressPolicy, MailError};
 use self::forms::{embedded, forbidden};
 pub use self::resolver::Resolver;
 use self::resolver::System;
+pub(crate) use self::resolver::system_resolver;
 
 /// The ports of mail: SMTP, POP3, IMAP, submission, and their TLS twins.
 const PORTS: [u16; 7] = [25, 110, 143, 465, 587, 993, 995];

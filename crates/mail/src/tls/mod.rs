@@ -142,6 +142,16 @@ impl Tls {
     }
 }
 
+/// For a server that speaks no mail: it is verified by the system's roots, or by an authority of one's own (PEM) and nobody else.
+pub(crate) fn verifying(authority: Option<&str>) -> Result<TlsConnector, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match authority {
+        Some(pem) => bundle::verifier(pem, &provider)?,
+        None => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(|it| it.to_string())?),
+    };
+    Ok(TlsConnector::from(Arc::new(config(&provider, verifier).map_err(|it| it.to_string())?)))
+}
+
 fn config(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     account::{Address, Destination, Protocol},
+    agent::Tunnel,
     authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
     connector::{ConnectorKind, HostKey, TestTarget},
     egress::{EgressPicture, EgressTrial},
-    ids::{AuthorityId, ConnectorId},
+    ids::{AgentId, AuthorityId, ConnectorId},
     message::{Attachment, MessageIndex},
 };
 use tokio::sync::mpsc;
@@ -206,6 +207,17 @@ pub trait ConnectorProbe: Send + Sync {
     /// Goes by the connector, over a connection of its own, and on to the target if there is one, to see whether the server
     /// there greets. No mail credential has any part in it.
     async fn probe(&self, connector: &ViaConnector, target: Option<&TestTarget>, log: Arc<dyn StageLog>) -> Probed;
+}
+
+/// The tunnels that agents hold open to this instance.
+pub trait Tunnels: Send + Sync {
+    /// What other instances know this one by.
+    fn instance(&self) -> &str;
+
+    fn live(&self, connector: ConnectorId) -> Vec<Tunnel>;
+
+    /// Ends the tunnels of an agent, with everything that goes by them.
+    fn cut(&self, agent: AgentId);
 }
 
 /// An open, authenticated mailbox.

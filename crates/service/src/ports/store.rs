@@ -9,12 +9,15 @@ use domain::{
         MessageCounts, Route, UsedBy,
     },
     actor::Role,
+    agent::{Agent, AgentDraft},
     audit::{AuditEntry, AuditQuery, AuditRow},
     authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
-    ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId},
+    ids::{
+        AccountId, AgentId, AuthorityId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId,
+    },
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageIndex, MessageQuery, MessageRow},
@@ -64,6 +67,7 @@ pub trait Store:
     AccountStore
     + CredentialStore
     + ConnectorStore
+    + AgentStore
     + AuthorityStore
     + UserStore
     + AuditStore
@@ -80,6 +84,7 @@ impl<T> Store for T where
     T: AccountStore
         + CredentialStore
         + ConnectorStore
+        + AgentStore
         + AuthorityStore
         + UserStore
         + AuditStore
@@ -219,6 +224,54 @@ pub trait ConnectorStore: Send + Sync {
     /// `InUse` while an account or an SMTP record refers to it.
     async fn remove_connector(&self, id: ConnectorId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn connector_used_by(&self, id: ConnectorId) -> Result<UsedBy, StoreError>;
+}
+
+#[async_trait]
+pub trait AgentStore: Send + Sync {
+    /// In the order in which they were enrolled.
+    async fn list_agents(&self, connector: ConnectorId) -> Result<Vec<Agent>, StoreError>;
+    async fn find_agent(&self, id: AgentId) -> Result<Option<Agent>, StoreError>;
+    async fn find_agent_by_key(&self, fingerprint: &str) -> Result<Option<Agent>, StoreError>;
+    /// Keeps the hash of a code for one agent of this connector; forgets those that are too old.
+    async fn add_agent_code(
+        &self,
+        connector: ConnectorId,
+        hash: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError>;
+    /// Whose agents the code enrols, if it is good at this time.
+    async fn agent_code(&self, hash: &str, now: Timestamp) -> Result<Option<ConnectorId>, StoreError>;
+    /// Adds an agent that waits for approval and uses the code up; `NotFound` if that was done meanwhile.
+    async fn enroll_agent(
+        &self,
+        hash: &str,
+        draft: &AgentDraft,
+        now: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<AgentId, StoreError>;
+    async fn approve_agent(
+        &self,
+        id: AgentId,
+        version: i64,
+        now: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<(), StoreError>;
+    async fn remove_agent(&self, id: AgentId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
+    /// Notes that it is there, and with which version of the program. Changes no version of the record.
+    async fn touch_agent(&self, id: AgentId, program_version: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes that it holds a tunnel to this instance, and forgets tunnels not seen since `gone_before`.
+    async fn touch_tunnel(
+        &self,
+        id: AgentId,
+        instance: &str,
+        now: Timestamp,
+        gone_before: Timestamp,
+    ) -> Result<(), StoreError>;
+    async fn end_tunnel(&self, id: AgentId, instance: &str) -> Result<(), StoreError>;
+    /// The connectors for which other instances have had agents since then.
+    async fn connectors_elsewhere(&self, instance: &str, since: Timestamp) -> Result<Vec<ConnectorId>, StoreError>;
 }
 
 #[async_trait]

@@ -23,7 +23,7 @@ impl Proxy {
                 let folder = tempfile::tempdir().unwrap();
                 (tinyproxy(port, credential, &folder), Some(folder))
             }
-            ConnectorKind::Ssh => panic!("that is no proxy"),
+            ConnectorKind::Ssh | ConnectorKind::Agent => panic!("that is no proxy"),
         };
         program.listens(port).await;
         Self { port, kind, credential, _program: program, _folder: folder }
