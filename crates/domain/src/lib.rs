@@ -9,6 +9,7 @@ pub mod actor;
 pub mod audit;
 pub mod authority;
 pub mod check;
+pub mod connection_test;
 pub mod connector;
 pub mod credential;
 pub mod egress;
