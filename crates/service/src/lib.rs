@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod authorities;
 mod checks;
+mod connection_tests;
 mod connectors;
 mod credentials;
 mod egress;
@@ -29,6 +30,7 @@ pub use accounts::{Accounts, RESTORABLE_DAYS, Saved};
 pub use audit::Audit;
 pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
+pub use connection_tests::{ConnectionTests, RunId, TestRun, TestRuns};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
 pub use egress::Egress;
@@ -43,7 +45,8 @@ pub use watch::{Watch, notices};
 
 use crate::{
     ports::{
-        CertificateReader, Clock, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier, Reporter, Store,
+        CertificateReader, Clock, ConnectionProbe, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier,
+        Reporter, Store,
     },
     sign_in::Attempts,
     vault::Vault,
@@ -64,6 +67,9 @@ pub struct Parts {
     pub checker: Arc<dyn Checker>,
     pub sender: Arc<dyn MailSender>,
     pub prober: Arc<dyn ConnectorProbe>,
+    pub connections: Arc<dyn ConnectionProbe>,
+    /// The tests of connections that run here.
+    pub tests: TestRuns,
     pub reporter: Arc<dyn Reporter>,
     pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.
@@ -91,6 +97,10 @@ impl Service {
 
     pub fn connectors(&self) -> Connectors<'_> {
         Connectors(&self.0)
+    }
+
+    pub fn connection_tests(&self) -> ConnectionTests<'_> {
+        ConnectionTests(&self.0)
     }
 
     pub fn authorities(&self) -> Authorities<'_> {

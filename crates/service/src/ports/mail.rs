@@ -7,6 +7,7 @@ use domain::{
     account::{Address, Destination, Protocol},
     authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
+    connection_test::Fact,
     connector::{ConnectorKind, HostKey, TestTarget},
     egress::{EgressPicture, EgressTrial},
     ids::{AuthorityId, ConnectorId},
@@ -112,6 +113,9 @@ impl MailError {
 /// Is told each stage as it ends.
 pub trait StageLog: Send + Sync {
     fn ended(&self, record: StageRecord);
+
+    /// Something came to light that only a test of the connection wants to know.
+    fn found(&self, _: Fact) {}
 }
 
 /// A message as the server lists it.
@@ -206,6 +210,23 @@ pub trait ConnectorProbe: Send + Sync {
     /// Goes by the connector, over a connection of its own, and on to the target if there is one, to see whether the server
     /// there greets. No mail credential has any part in it.
     async fn probe(&self, connector: &ViaConnector, target: Option<&TestTarget>, log: Arc<dyn StageLog>) -> Probed;
+}
+
+/// How far a test of a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// To what the server says that it can. The visit's user name and password are not looked at.
+    Greeting,
+    /// Into the mailbox.
+    Mailbox,
+}
+
+/// Tests connections.
+#[async_trait]
+pub trait ConnectionProbe: Send + Sync {
+    /// Goes the way of a check, step by step, and tells what it sees; leaves without having changed anything on the server. After
+    /// a certificate that is not accepted it still tells the chain and why, and sends nothing more.
+    async fn probe_connection(&self, visit: &Visit, depth: Depth, log: Arc<dyn StageLog>) -> Result<(), MailError>;
 }
 
 /// An open, authenticated mailbox.
