@@ -16,6 +16,8 @@ pub enum UserError {
     Conflict,
     InUse,
     Invalid(Vec<Problem>),
+    /// Seconds to wait.
+    TooOften(u64),
     /// It never reached the server.
     Unreachable,
     /// Logged on the server under this reference.
@@ -45,6 +47,7 @@ impl UserError {
             Self::Conflict => words.conflict_title.to_owned(),
             Self::InUse => words.in_use.to_owned(),
             Self::Invalid(_) => words.problem_title.to_owned(),
+            Self::TooOften(seconds) => words.too_often(seconds),
             Self::Unreachable => words.unreachable.to_owned(),
             Self::Failed { reference } => words.failed(reference),
         }
@@ -79,7 +82,7 @@ impl From<service::Error> for UserError {
             service::Error::Conflict => Self::Conflict,
             service::Error::InUse(_) => Self::InUse,
             service::Error::Invalid(problems) => Self::Invalid(problems),
-            service::Error::TooManyAttempts { .. } => Self::Failed { reference: "attempts".to_owned() },
+            service::Error::TooManyAttempts { retry_after_s } => Self::TooOften(retry_after_s),
             service::Error::Internal { reference } => Self::Failed { reference },
         }
     }

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod authorities;
 pub mod checks;
 pub mod codec;
+pub mod connection_tests;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
@@ -67,6 +68,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/email/imap-pop3/:id/quarantine/:remote/sample") view=ledger::page::SamplePage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id/deletions") view=ledger::page::DeletionsPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id/checks/:run/transcript") view=ledger::page::TranscriptPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/:id/test") view=connection_tests::TestPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/test/:run") view=connection_tests::TestPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/checks") view=checks::page::ChecksPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices") view=notices::form::NoticesPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/notices/test") view=notices::form::NoticesPage ssr=SsrMode::Async/>

@@ -9,8 +9,8 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts,
-    ports::{Clock, ConnectorProbe, HookSender, MailSender, MailServer, Store},
+    Parts, Service, SignInAttempts, TestRuns,
+    ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store},
     secret::Secret,
     vault::Vault,
 };
@@ -64,11 +64,12 @@ impl System {
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
-        let mail: Arc<dyn MailServer> = if demo {
+        let (mail, connections): (Arc<dyn MailServer>, Arc<dyn ConnectionProbe>) = if demo {
             let since = demo::since(&*store, clock.now()).await?;
-            Arc::new(DemoMail::new(mail, Arc::clone(&clock), since))
+            let demo = Arc::new(DemoMail::new(mail, Arc::clone(&clock), since));
+            (Arc::<DemoMail<Mail>>::clone(&demo), demo)
         } else {
-            Arc::new(mail)
+            (Arc::new(mail.clone()), Arc::new(mail))
         };
         let collector = Collector::new(CollectorParts {
             store: Arc::clone(&store),
@@ -107,6 +108,8 @@ impl System {
             sender,
             prober,
             tunnels: Arc::new(hub.clone()),
+            connections,
+            tests: TestRuns::default(),
             reporter: Arc::new(reports.clone()),
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),

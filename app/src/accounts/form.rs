@@ -112,6 +112,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
     };
     let yes_no = [("yes", words.common.yes), ("no", words.common.no)];
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
+    let may_test = context::user().is_some_and(|it| it.role.may(Permission::Action));
     let wants_grant = problems.with_untracked(|it| it.iter().any(|it| it.rule == Rule::GrantNeeded));
     let action = account.as_ref().map_or_else(|| format!("{PATH}/save/new"), |it| format!("{PATH}/save/{}", it.id));
     let conflict = is_conflict.then(|| account.clone()).flatten();
@@ -189,6 +190,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
             })}
             <div class="buttons">
                 {may_write.then(|| view! { <button class="button primary">{words.accounts.save}</button> })}
+                {may_test.then(|| view! { <button class="button" name="intent" value="test">{words.accounts.test_connection}</button> })}
                 <a href=PATH>{words.common.cancel}</a>
             </div>
         </form>

@@ -49,6 +49,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::RemoteViewed => words.remote_viewed,
         AuditAction::NoticesChanged => words.notices_changed,
         AuditAction::NoticesTested => words.notices_tested,
+        AuditAction::ConnectionTested => words.connection_tested,
     }
 }
 

@@ -1,6 +1,6 @@
-//! The views of one account: its messages, what could not be fetched, what is deleted.
+//! The views of one account: its messages, what could not be fetched, what is deleted, tests of its connection.
 
-use domain::ids::AccountId;
+use domain::{actor::Permission, ids::AccountId};
 use leptos::prelude::*;
 
 use super::query::inbox;
@@ -12,6 +12,7 @@ pub enum Tab {
     Inbox,
     Quarantine,
     Deletions,
+    Test,
 }
 
 /// Where a view of an account is.
@@ -20,6 +21,7 @@ pub fn address(account: AccountId, tab: Tab) -> String {
         Tab::Inbox => inbox(account),
         Tab::Quarantine => format!("{}/{account}/quarantine", accounts::PATH),
         Tab::Deletions => format!("{}/{account}/deletions", accounts::PATH),
+        Tab::Test => format!("{}/{account}/test", accounts::PATH),
     }
 }
 
@@ -31,12 +33,14 @@ pub fn Tabs(account: AccountId, current: Tab) -> impl IntoView {
         (Tab::Inbox, words.inbox.title),
         (Tab::Quarantine, words.ledger.quarantine),
         (Tab::Deletions, words.ledger.deletions),
+        (Tab::Test, words.accounts.test_connection),
     ];
+    let may_test = context::user().is_some_and(|it| it.role.may(Permission::Action));
     let link = |(tab, label): (Tab, &'static str)| {
         let is_here = (tab == current).then_some("page");
         view! { <li><a href=address(account, tab) aria-current=is_here>{label}</a></li> }
     };
     view! {
-        <nav class="inbox-views" aria-label=words.inbox.account_views><ul>{tabs.map(link).into_iter().collect_view()}</ul></nav>
+        <nav class="inbox-views" aria-label=words.inbox.account_views><ul>{tabs.into_iter().filter(|(tab, _)| may_test || *tab != Tab::Test).map(link).collect_view()}</ul></nav>
     }
 }

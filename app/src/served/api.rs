@@ -1,6 +1,6 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, AuthorityId, CheckRunId, ConnectorId, RemoteId, ScheduleId};
+use domain::ids::{AccountId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +23,16 @@ pub enum Part {
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
     Agents { connector: ConnectorId },
+    ConnectionTests { account: AccountId, shown: Option<ConnectionTestId> },
+    ConnectionTest { run: String },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
     use crate::{
-        accounts, agents, audit, authorities, checks, connectors, credentials, egress, ledger, schedules, smtp,
+        accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, egress, ledger,
+        schedules, smtp,
     };
 
     crate::context::provide();
@@ -50,6 +53,8 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
         Part::Agents { connector } => agents::report::load(connector).await?,
+        Part::ConnectionTests { account, shown } => connection_tests::account::load(account, shown).await?,
+        Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
     };
     Ok(view.to_html())
 }

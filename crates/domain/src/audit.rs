@@ -51,10 +51,11 @@ pub enum AuditAction {
     RemoteViewed,
     NoticesChanged,
     NoticesTested,
+    ConnectionTested,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -98,6 +99,7 @@ impl AuditAction {
         Self::RemoteViewed,
         Self::NoticesChanged,
         Self::NoticesTested,
+        Self::ConnectionTested,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -145,6 +147,7 @@ impl AuditAction {
             Self::RemoteViewed => "remote_viewed",
             Self::NoticesChanged => "notices_changed",
             Self::NoticesTested => "notices_tested",
+            Self::ConnectionTested => "connection_tested",
         }
     }
 

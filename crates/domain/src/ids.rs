@@ -57,4 +57,6 @@ ids! {
     AuthorityId,
     /// A common cause for which accounts are late or failing.
     IncidentId,
+    /// A kept result of a test of a connection.
+    ConnectionTestId,
 }

@@ -10,6 +10,7 @@ pub mod agent;
 pub mod audit;
 pub mod authority;
 pub mod check;
+pub mod connection_test;
 pub mod connector;
 pub mod credential;
 pub mod egress;

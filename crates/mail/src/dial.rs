@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     account::{Address, Destination},
     check::{ErrorKind, Stage},
+    connection_test::Fact,
     connector::ConnectorKind,
 };
 use service::ports::{MailError, ViaConnector};
@@ -103,7 +104,7 @@ pub(crate) async fn connect(
     stages: &Stages,
 ) -> Result<TcpStream, MailError> {
     let resolve = async {
-        let permitted = egress.resolve(address, port).await?;
+        let permitted = egress.resolve(address, port, stages).await?;
         let detail = permitted.iter().map(|it| it.ip().to_string()).collect::<Vec<_>>().join(", ");
         Ok((permitted, detail))
     };
@@ -115,6 +116,7 @@ pub(crate) async fn connect(
                 Ok(stream) => {
                     // Small commands wait for nothing; a failure to set this only costs time.
                     _ = stream.set_nodelay(true);
+                    stages.found(|| Fact::Connected(address.to_string()));
                     return Ok((stream, address.to_string()));
                 }
                 Err(error) => last = Some(format!("{address}: {error}")),

@@ -3,6 +3,7 @@
 //! **Invariant:** nothing is sent before a greeting that is one; SSL and TLS fail closed; every step has a deadline; what a
 //! server says is cut, stripped of controls and marked as its words before anybody sees it.
 
+mod connection;
 mod dial;
 #[cfg(test)]
 mod dialogue;
@@ -109,26 +110,32 @@ impl Mail {
 impl MailServer for Mail {
     async fn open(&self, visit: &Visit, log: Arc<dyn StageLog>) -> Result<Box<dyn Mailbox>, MailError> {
         let stages = Stages::new(log, self.settings.step_timeout);
-        let stream = self.dialer.dial(&visit.destination, visit.connector.as_ref(), &stages).await?;
-        let (address, authority) = (&visit.destination.address, visit.authority.as_ref());
-        let expected = |trust| Expected { address, trust, authority };
-        let mut wire =
-            Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());
-        match visit.destination.security {
-            Security::Plain => {}
-            Security::Implicit(trust) => wire = self.tls.secure(wire, &expected(trust), &stages).await?,
-            Security::StartTls(trust) => {
-                let plain = match visit.protocol {
-                    Protocol::Imap => imap::start_tls(wire, &stages).await?,
-                    Protocol::Pop3 => pop3::start_tls(wire, &stages).await?,
-                };
-                wire = self.tls.secure(plain, &expected(trust), &stages).await?;
-            }
-        }
-        let is_greeted = matches!(visit.destination.security, Security::StartTls(_));
+        let (wire, is_greeted) = self.come_to(visit, &stages).await?;
         match visit.protocol {
             Protocol::Imap => imap::open(wire, is_greeted, visit, &stages).await,
             Protocol::Pop3 => pop3::open(wire, is_greeted, visit, &stages).await,
+        }
+    }
+}
+
+impl Mail {
+    /// Connected and secured; and whether the server has greeted already, which it does before STARTTLS.
+    async fn come_to(&self, visit: &Visit, stages: &Stages) -> Result<(Wire, bool), MailError> {
+        let stream = self.dialer.dial(&visit.destination, visit.connector.as_ref(), stages).await?;
+        let (address, authority) = (&visit.destination.address, visit.authority.as_ref());
+        let expected = |trust| Expected { address, trust, authority };
+        let wire =
+            Wire::new(stream, self.settings.step_timeout, self.settings.size_limit).told_to(visit.transcript.clone());
+        match visit.destination.security {
+            Security::Plain => Ok((wire, false)),
+            Security::Implicit(trust) => Ok((self.tls.secure(wire, &expected(trust), stages).await?, false)),
+            Security::StartTls(trust) => {
+                let plain = match visit.protocol {
+                    Protocol::Imap => imap::start_tls(wire, stages).await?,
+                    Protocol::Pop3 => pop3::start_tls(wire, stages).await?,
+                };
+                Ok((self.tls.secure(plain, &expected(trust), stages).await?, true))
+            }
         }
     }
 }

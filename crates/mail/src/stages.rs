@@ -5,18 +5,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::check::{ErrorKind, Stage, StageRecord};
+use domain::{
+    check::{ErrorKind, Stage, StageRecord},
+    connection_test::Fact,
+};
 use service::ports::{MailError, StageLog};
 use tokio::time::timeout;
 
 pub(crate) struct Stages {
     log: Arc<dyn StageLog>,
     pub(crate) step_timeout: Duration,
+    /// Whether the log wants to know what comes to light on the way.
+    pub(crate) is_probing: bool,
 }
 
 impl Stages {
     pub(crate) fn new(log: Arc<dyn StageLog>, step_timeout: Duration) -> Self {
-        Self { log, step_timeout }
+        Self { log, step_timeout, is_probing: false }
+    }
+
+    /// The same for a test, which tells what it sees.
+    pub(crate) fn probing(log: Arc<dyn StageLog>, step_timeout: Duration) -> Self {
+        Self { log, step_timeout, is_probing: true }
+    }
+
+    /// Tells what came to light, if anybody wants to know: a check does not even put it together.
+    pub(crate) fn found(&self, fact: impl FnOnce() -> Fact) {
+        if self.is_probing {
+            self.log.found(fact());
+        }
     }
 
     /// Runs one stage; the work answers with its result and what there is to say of it.

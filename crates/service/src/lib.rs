@@ -8,6 +8,7 @@ mod agents;
 mod audit;
 mod authorities;
 mod checks;
+mod connection_tests;
 mod connectors;
 mod credentials;
 mod egress;
@@ -31,6 +32,7 @@ pub use agents::{Admission, Agents};
 pub use audit::Audit;
 pub use authorities::Authorities;
 pub use checks::{CheckTicket, Checker, Checks, StartError};
+pub use connection_tests::{ConnectionTests, RunId, TestRun, TestRuns};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
 pub use egress::Egress;
@@ -45,8 +47,8 @@ pub use watch::{Watch, notices};
 
 use crate::{
     ports::{
-        CertificateReader, Clock, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier, Reporter, Store,
-        Tunnels,
+        CertificateReader, Clock, ConnectionProbe, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier,
+        Reporter, Store, Tunnels,
     },
     sign_in::Attempts,
     vault::Vault,
@@ -68,6 +70,9 @@ pub struct Parts {
     pub sender: Arc<dyn MailSender>,
     pub prober: Arc<dyn ConnectorProbe>,
     pub tunnels: Arc<dyn Tunnels>,
+    pub connections: Arc<dyn ConnectionProbe>,
+    /// The tests of connections that run here.
+    pub tests: TestRuns,
     pub reporter: Arc<dyn Reporter>,
     pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.
@@ -99,6 +104,10 @@ impl Service {
 
     pub fn agents(&self) -> Agents<'_> {
         Agents(&self.0)
+    }
+
+    pub fn connection_tests(&self) -> ConnectionTests<'_> {
+        ConnectionTests(&self.0)
     }
 
     pub fn authorities(&self) -> Authorities<'_> {

@@ -1,7 +1,7 @@
 //! What a check needs to visit an account, and a report to be sent: the one place where sealed credentials are opened.
 
 use domain::{
-    account::{Account, Destination, Route},
+    account::{Account, AccountDraft, Destination, Route},
     check::{ErrorKind, Stage},
     connector::{Connector, ConnectorKind},
     credential::is_private_key,
@@ -12,20 +12,32 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-    ports::{AuthorityBundle, MailError, Store, Submission, ViaConnector, Visit},
+    ports::{AuthorityBundle, Depth, MailError, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     vault::Vault,
 };
 
 /// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
 pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> Result<Visit, MailError> {
-    let (username, password) = no_key(open(store, vault, account.draft.credential_id).await?)?;
-    let connector = open_route(store, vault, account.draft.destination.route).await?;
+    open_draft(store, vault, &account.draft, Depth::Mailbox).await
+}
+
+/// The same for a test of values that may not be saved; a test that does not sign in opens no credential of the account.
+pub(crate) async fn open_draft(
+    store: &dyn Store,
+    vault: &Vault,
+    draft: &AccountDraft,
+    depth: Depth,
+) -> Result<Visit, MailError> {
+    let (username, password) = match depth {
+        Depth::Mailbox => no_key(open(store, vault, draft.credential_id).await?)?,
+        Depth::Greeting => (String::new(), Secret::new(String::new())),
+    };
     Ok(Visit {
-        protocol: account.draft.protocol,
-        destination: account.draft.destination.clone(),
-        connector,
-        authority: find_authority(store, &account.draft.destination).await?,
+        protocol: draft.protocol,
+        destination: draft.destination.clone(),
+        connector: open_route(store, vault, draft.destination.route).await?,
+        authority: find_authority(store, &draft.destination).await?,
         username,
         password,
         transcript: None,

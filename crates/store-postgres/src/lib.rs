@@ -8,6 +8,7 @@ mod arrivals;
 mod audit;
 mod authorities;
 mod checks;
+mod connection_tests;
 mod connectors;
 mod credentials;
 mod error;

@@ -13,6 +13,7 @@ pub mod agents;
 pub mod audit;
 pub mod authorities;
 pub mod checks;
+pub mod connection_tests;
 pub mod connectors;
 pub mod credentials;
 pub mod ledger;
@@ -96,6 +97,11 @@ macro_rules! conformance {
                 an_authority_in_use_stays,
                 every_trust_comes_back_as_it_was_chosen,
                 what_skips_its_certificate_is_found,
+            }
+            connection_tests {
+                a_test_comes_back_as_it_was_kept,
+                the_last_good_test_is_of_the_same_way_and_of_what_was_saved,
+                old_tests_go_but_the_last_good_ones_stay,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 pub(crate) mod auth;
 mod authorities;
+mod connection_tests;
 mod connectors;
 mod credentials;
 pub(crate) mod dto;
@@ -53,6 +54,9 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(accounts::check))
         .routes(routes!(accounts::checks))
         .routes(routes!(accounts::transcript))
+        .routes(routes!(connection_tests::test))
+        .routes(routes!(connection_tests::test_each))
+        .routes(routes!(connection_tests::list))
         .routes(routes!(ledger::quarantine))
         .routes(routes!(ledger::retry_all))
         .routes(routes!(ledger::retry))

@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use domain::{
     account::{Protocol, Security},
     check::{ErrorKind, Stage, StageRecord},
+    connection_test::{Fact, MailboxFacts},
     time::Timestamp,
 };
 use service::ports::{
-    Clock, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, RemoteKey, StageLog,
-    Visit, Wanted,
+    Clock, ConnectionProbe, Depth, Fetched, FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox,
+    MailboxState, RemoteKey, StageLog, Visit, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -69,6 +70,20 @@ impl<M: MailServer> MailServer for DemoMail<M> {
             n_messages: N_FIRST + i64::try_from(arrived).unwrap_or_default(),
             deleted: Arc::clone(&self.deleted),
         }))
+    }
+}
+
+#[async_trait]
+impl<M: MailServer + ConnectionProbe> ConnectionProbe for DemoMail<M> {
+    async fn probe_connection(&self, visit: &Visit, depth: Depth, log: Arc<dyn StageLog>) -> Result<(), MailError> {
+        if !visit.destination.address.as_str().ends_with(&format!(".{DOMAIN}")) {
+            return self.others.probe_connection(visit, depth, log).await;
+        }
+        let mailbox = self.open(visit, Arc::clone(&log)).await?;
+        let n_messages = mailbox.state().n_messages;
+        log.found(Fact::Mailbox(MailboxFacts { n_messages, ..MailboxFacts::default() }));
+        mailbox.close().await;
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use service::Error;
 
 use super::{
-    ACCOUNTS, Web,
+    ACCOUNTS, Web, connection_tests,
     pages::render_at,
     refused::{refusal, status_of},
     session::{actor, local, take_form},
@@ -93,18 +93,44 @@ async fn come_back<T: Clone + Send + Sync + 'static>(
     render_at(web, request, path, status, move || leptos::prelude::provide_context(posted.clone())).await
 }
 
+/// A form together with the button that was pressed.
+#[derive(Deserialize)]
+struct Pressed<T> {
+    #[serde(flatten)]
+    form: T,
+    /// `test`: the values are tested and not saved. `resume`: they come back from the test into the form. Else they are saved.
+    #[serde(default)]
+    intent: String,
+}
+
 pub(super) async fn save_account(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
     let target = match target(&id, AccountId) {
         Ok(target) => target,
         Err(response) => return response,
     };
-    let (parts, actor, form) = match posted::<AccountForm>(request).await {
+    let (parts, actor, Pressed { form, intent }) = match posted::<Pressed<AccountForm>>(request).await {
         Ok(posted) => posted,
         Err(response) => return response,
     };
-    match web.service.accounts().save(&actor, target.id(), &form).await {
-        Ok(_) => Redirect::to(&format!("{ACCOUNTS}?flash=account-saved")).into_response(),
-        Err(error) => come_back(&web, &parts, &format!("{ACCOUNTS}/save/{id}"), form, error).await,
+    let path = format!("{ACCOUNTS}/save/{id}");
+    let done = match intent.as_str() {
+        "resume" => {
+            let posted = Posted { form, ..Posted::default() };
+            let context = move || leptos::prelude::provide_context(posted.clone());
+            return render_at(&web, &parts, &path, StatusCode::OK, context).await;
+        }
+        "test" => match web.service.connection_tests().start_draft(&actor, target.id(), &form).await {
+            Ok(run) => Ok(connection_tests::follow(&web, &actor, run).await),
+            Err(error) => Err(error),
+        },
+        _ => {
+            let saved = web.service.accounts().save(&actor, target.id(), &form).await;
+            saved.map(|_| Redirect::to(&format!("{ACCOUNTS}?flash=account-saved")).into_response())
+        }
+    };
+    match done {
+        Ok(response) => response,
+        Err(error) => come_back(&web, &parts, &path, form, error).await,
     }
 }
 

@@ -5,6 +5,7 @@ mod agents;
 mod agents_dial_in;
 mod bundle;
 mod checks;
+mod connection_tests;
 mod downloads;
 mod forms;
 mod health;
@@ -106,6 +107,9 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route(&account("print"), get(downloads::print))
         .route(&account("{id}/check"), post(checks::check))
         .route(&account("{id}/check/events"), get(checks::events))
+        .route(&account("{id}/test"), get(pages::page).post(connection_tests::start))
+        .route(&account("{id}/test/each"), post(connection_tests::start_each))
+        .route(&account("test/{run}/cancel"), post(connection_tests::cancel))
         .route(&part("html"), get(downloads::html))
         .route(&part("raw"), get(downloads::raw))
         .route(&part("attachments/{nth}"), get(downloads::attachment))

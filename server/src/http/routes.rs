@@ -111,6 +111,8 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"connection_tests": {"account": 1, "shown": null}}}), forbidden),
+        ("/api/parts/load", json!({"part": {"connection_test": {"run": "1"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"runs": {"id": 1, "page": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"transcript": {"account": 1, "run": 1}}}), forbidden),
         ("/api/notices/load", json!({}), good),
@@ -157,7 +159,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
                 assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
             }
             let answer = walked.call(method.clone(), &path, &[JSON, ("authorization", &bearer)], "{}".to_owned()).await;
-            let is_mail = path.contains("messages") || path.ends_with("transcript");
+            let is_mail = path.contains("messages") || path.ends_with("transcript") || path.ends_with("/tests");
             let expected: &[StatusCode] = match method {
                 Method::GET if is_mail => &[StatusCode::FORBIDDEN],
                 Method::GET => &[StatusCode::OK, StatusCode::NOT_FOUND],
@@ -204,6 +206,9 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "restore/1",
         "delete-older/1",
         "1/check",
+        "1/test",
+        "1/test/each",
+        "test/1/cancel",
         "1/quarantine/retry",
         "1/quarantine/1/retry",
     ];

@@ -12,11 +12,12 @@ use domain::{
     audit::{AuditEntry, AuditQuery, AuditRow},
     authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
+    connection_test::TestRecord,
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
     ids::{
-        AccountId, AgentId, AuthorityId, CheckRunId, ConnectorId, CredentialId, DeliveryId, IncidentId, MessageId,
-        RemoteId, ReportRunId, ScheduleId, SmtpId, UserId,
+        AccountId, AgentId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, CredentialId, DeliveryId,
+        IncidentId, MessageId, RemoteId, ReportRunId, ScheduleId, SmtpId, UserId,
     },
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
@@ -27,10 +28,10 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{
-    AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectorStore,
-    CredentialStore, Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, Part, Purged, RemoteKey,
-    ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session, SmtpStore, Store, StoreError, Stored,
-    Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
+    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, NewTest, Part,
+    Purged, RemoteKey, ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session, SmtpStore, Store,
+    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -148,6 +149,11 @@ delegate! {
         change_authority(id: AuthorityId, version: i64, draft: &AuthorityDraft, facts: &AuthorityFacts, audit: &[AuditEntry]) -> i64;
         remove_authority(id: AuthorityId, version: i64, audit: &[AuditEntry]) -> ();
         authority_used_by(id: AuthorityId) -> UsedBy;
+    }
+    ConnectionTestStore {
+        add_test(new: &NewTest<'_>) -> ConnectionTestId;
+        list_tests(account: AccountId, limit: u32) -> Vec<TestRecord>;
+        last_good_test(account: AccountId, connector: Option<ConnectorId>, signed_in: bool) -> Option<TestRecord>;
     }
     UserStore {
         count_users() -> u64;

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use domain::{
     account::Address,
     check::{ErrorKind, Stage},
+    connection_test::Fact,
     egress::{EgressPicture, EgressReason, EgressTrial},
 };
 use ipnet::IpNet;
@@ -22,6 +23,7 @@ use self::forms::{embedded, forbidden};
 pub use self::resolver::Resolver;
 use self::resolver::System;
 pub(crate) use self::resolver::system_resolver;
+use crate::stages::Stages;
 
 /// The ports of mail: SMTP, POP3, IMAP, submission, and their TLS twins.
 const PORTS: [u16; 7] = [25, 110, 143, 465, 587, 993, 995];
@@ -112,11 +114,23 @@ impl Egress {
     }
 
     /// Looks a name up, once, and keeps the addresses that may be contacted: whoever connects, connects to one of these.
-    pub(crate) async fn resolve(&self, address: &Address, port: u16) -> Result<Vec<SocketAddr>, MailError> {
+    pub(crate) async fn resolve(
+        &self,
+        address: &Address,
+        port: u16,
+        stages: &Stages,
+    ) -> Result<Vec<SocketAddr>, MailError> {
         let found = self.look_up(address, port).await?;
+        stages.found(|| Fact::Resolved(self.trials(&found)));
         let shown = found.first().map(ToString::to_string).unwrap_or_default();
         let permitted: Vec<_> = found.into_iter().filter(|it| self.permits(it.ip(), it.port())).collect();
         if permitted.is_empty() { Err(refused(&shown)) } else { Ok(permitted) }
+    }
+
+    fn trials(&self, found: &[SocketAddr]) -> Vec<EgressTrial> {
+        let trial =
+            |it: &SocketAddr| EgressTrial { address: it.ip().to_string(), reason: self.judge(it.ip(), it.port()) };
+        found.iter().map(trial).collect()
     }
 
     async fn look_up(&self, address: &Address, port: u16) -> Result<Vec<SocketAddr>, MailError> {
@@ -142,9 +156,7 @@ impl EgressPolicy for Egress {
     }
 
     async fn try_out(&self, address: &Address, port: u16) -> Result<Vec<EgressTrial>, MailError> {
-        let found = self.look_up(address, port).await?;
-        let trial = |it: SocketAddr| EgressTrial { address: it.ip().to_string(), reason: self.judge(it.ip(), port) };
-        Ok(found.into_iter().map(trial).collect())
+        Ok(self.trials(&self.look_up(address, port).await?))
     }
 }
 

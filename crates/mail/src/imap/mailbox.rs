@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::check::{ErrorKind, Stage};
+use domain::{
+    check::{ErrorKind, Stage},
+    connection_test::{Fact, MailboxFacts, Phase},
+};
 use service::ports::{Fetched, Listed, Listing, MailError, Mailbox, MailboxState, RemoteKey, Wanted};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 
 use super::session::Session;
-use crate::outlet::Outlet;
-
-/// How long the answer to a good-bye is waited for.
-const GOODBYE: Duration = Duration::from_millis(500);
+use crate::{outlet::Outlet, stages::Stages};
 
 pub(super) struct Inbox {
     pub(super) session: Session,
@@ -34,6 +34,23 @@ pub(super) async fn select(mut session: Session) -> Result<Inbox, MailError> {
         )
     })?;
     Ok(Inbox { session, uid_validity, is_fresh: true })
+}
+
+/// Looks at INBOX without the right to change it (RFC 9051 section 6.3.3), for a test.
+pub(super) async fn examine(mut session: Session, stages: &Stages) -> Result<(Session, String), MailError> {
+    session.wire.stage = Stage::Select;
+    session.tell_capabilities(Phase::SignedIn, stages).await?;
+    let mut n_unseen = None;
+    // A courtesy of the server; nothing depends on it.
+    let counted =
+        session.ask_all(&["STATUS INBOX (UNSEEN)"], |it| n_unseen = it.number_item("UNSEEN").or(n_unseen)).await;
+    if let Err(error) = counted {
+        tracing::debug!(%error, "the server does not count what is unseen");
+    }
+    session.ask("EXAMINE INBOX").await?;
+    let MailboxState { n_messages, uid_validity, .. } = session.state;
+    stages.found(|| Fact::Mailbox(MailboxFacts { n_messages, n_unseen, size: None, uid_validity }));
+    Ok((session, format!("INBOX, {n_messages} messages")))
 }
 
 impl Inbox {
@@ -138,10 +155,6 @@ impl Mailbox for Inbox {
     }
 
     async fn close(mut self: Box<Self>) {
-        let tag = self.session.tag();
-        if self.session.wire.send(format!("{tag} LOGOUT\r\n").as_bytes()).await.is_ok() {
-            // The answer is a courtesy; not to wait for it would leave some servers with a broken connection in their log.
-            _ = timeout(GOODBYE, self.session.reply(&tag)).await;
-        }
+        self.session.leave().await;
     }
 }

@@ -1,10 +1,16 @@
 //! Commands and their replies, and what the server tells of itself and of the mailbox meanwhile.
 
-use domain::check::{ErrorKind, Stage};
+use std::time::Duration;
+
+use domain::{
+    check::{ErrorKind, Stage},
+    connection_test::{Fact, Phase},
+};
 use service::ports::{MailError, MailboxState};
+use tokio::time::timeout;
 
 use super::response::Response;
-use crate::{protocol, refusal, wire::Wire};
+use crate::{clean, protocol, refusal, stages::Stages, wire::Wire};
 
 /// The most that a reply takes, bytes: the list of a million messages is shorter.
 pub(super) const REPLY_MAX: u64 = 64 * 1024 * 1024;
@@ -13,10 +19,18 @@ pub(super) const LITERAL_MAX: u64 = 256 * 1024;
 /// The capabilities that make a difference.
 const USED: [&str; 5] = ["AUTH=PLAIN", "SASL-IR", "LOGINDISABLED", "UIDPLUS", "IDLE"];
 
+/// The most capabilities that a test is told, and the most characters of one.
+const TOLD_MAX: usize = 100;
+const NAME_MAX: usize = 60;
+/// How long the answer to a good-bye is waited for.
+const GOODBYE: Duration = Duration::from_millis(500);
+
 pub(super) struct Session {
     pub(super) wire: Wire,
     n_commands: u32,
     capabilities: Vec<&'static str>,
+    /// All of them as the server spells them, for a test of the connection.
+    told: Option<Vec<String>>,
     /// Whether the server has told its capabilities, asked or by itself.
     pub(super) knows_capabilities: bool,
     /// Tags of commands whose replies nobody waits for any more.
@@ -37,6 +51,7 @@ impl Session {
             wire,
             n_commands: 0,
             capabilities: Vec::new(),
+            told: None,
             knows_capabilities: false,
             abandoned: Vec::new(),
             literal_max: LITERAL_MAX,
@@ -53,6 +68,18 @@ impl Session {
 
     pub(super) fn has(&self, capability: &str) -> bool {
         self.capabilities.contains(&capability)
+    }
+
+    /// A test asks what the server can, and tells all of it.
+    pub(super) async fn tell_capabilities(&mut self, phase: Phase, stages: &Stages) -> Result<(), MailError> {
+        if !stages.is_probing {
+            return Ok(());
+        }
+        self.told = Some(Vec::new());
+        self.ask("CAPABILITY").await?;
+        let told = self.told.take().unwrap_or_default();
+        stages.found(|| Fact::Capabilities(phase, told));
+        Ok(())
     }
 
     /// Sends a command and reads to its tagged reply, whatever it is.
@@ -175,9 +202,26 @@ impl Session {
     }
 
     fn set_capabilities<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        self.capabilities =
-            names.filter_map(|it| USED.into_iter().find(|used| used.eq_ignore_ascii_case(it))).collect();
+        let is_used = |it: &str| USED.into_iter().find(|used| used.eq_ignore_ascii_case(it));
+        self.capabilities.clear();
+        let mut shown = Vec::new();
+        for name in names {
+            self.capabilities.extend(is_used(name));
+            if self.told.is_some() && shown.len() < TOLD_MAX {
+                shown.push(clean(&self.wire.tap.redacted(name.as_bytes()), NAME_MAX));
+            }
+        }
+        self.told = self.told.take().map(|_| shown);
         self.knows_capabilities = true;
+    }
+
+    /// Says good-bye.
+    pub(super) async fn leave(&mut self) {
+        let tag = self.tag();
+        if self.wire.send(format!("{tag} LOGOUT\r\n").as_bytes()).await.is_ok() {
+            // The answer is a courtesy; not to wait for it would leave some servers with a broken connection in their log.
+            _ = timeout(GOODBYE, self.reply(&tag)).await;
+        }
     }
 
     pub(super) fn expect_ok(&self, reply: &Response) -> Result<(), MailError> {

@@ -83,9 +83,14 @@ impl Mailbox for Maildrop {
 
     async fn close(mut self: Box<Self>) {
         if !self.is_over {
-            _ = timeout(GOODBYE, command(&mut self.wire, "QUIT")).await;
+            leave(&mut self.wire).await;
         }
     }
+}
+
+/// Says good-bye.
+pub(super) async fn leave(wire: &mut Wire) {
+    _ = timeout(GOODBYE, command(wire, "QUIT")).await;
 }
 
 /// How much may be asked for before it is answered. It opens again when half of it has come, so that commands travel together.

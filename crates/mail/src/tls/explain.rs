@@ -262,7 +262,7 @@ fn is_self_signed(certificate: &X509Certificate) -> bool {
     certificate.issuer().as_raw() == certificate.subject().as_raw()
 }
 
-fn rsa_bits(certificate: &X509Certificate) -> Option<usize> {
+pub(super) fn rsa_bits(certificate: &X509Certificate) -> Option<usize> {
     let PublicKey::RSA(key) = certificate.public_key().parsed().ok()? else { return None };
     let modulus = key.modulus.iter().position(|it| *it != 0).and_then(|it| key.modulus.get(it..)).unwrap_or_default();
     let zeros = modulus.first().map_or(0, |it| it.leading_zeros() as usize);
@@ -310,7 +310,7 @@ fn authority_url(certificate: &X509Certificate) -> Option<String> {
 }
 
 /// The names that a certificate is for.
-fn names(certificate: &X509Certificate) -> Vec<String> {
+pub(super) fn names(certificate: &X509Certificate) -> Vec<String> {
     let found = certificate.subject_alternative_name().ok().flatten();
     found.iter().flat_map(|it| &it.value.general_names).filter_map(name).collect()
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 mod explain;
+mod facts;
 mod verify;
 
 use std::{
@@ -12,8 +13,9 @@ use std::{
 use domain::{
     account::{Address, KeyPin, Trust},
     check::{ErrorKind, Stage},
+    connection_test::{Fact, TlsFacts},
     ids::AuthorityId,
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 use rustls::{
     CertificateError, ClientConfig,
@@ -26,6 +28,7 @@ use tokio_rustls::TlsConnector;
 
 use self::{
     explain::Explained,
+    facts::Watching,
     verify::{AnyCertificate, Explaining, Pinned},
 };
 use crate::{
@@ -47,6 +50,8 @@ pub(crate) struct Expected<'a> {
 #[derive(Clone)]
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
+    /// What the system's roots say.
+    system: Arc<dyn ServerCertVerifier>,
     verifying: TlsConnector,
     skipping: TlsConnector,
     chosen: Arc<Mutex<HashMap<Policy, TlsConnector>>>,
@@ -62,24 +67,38 @@ enum Policy {
 impl Tls {
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let system = Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?);
-        let verifying = config(&provider, Arc::new(Explaining::system(system)))?;
+        let platform = Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?);
+        let system: Arc<dyn ServerCertVerifier> = Arc::new(Explaining::system(platform));
+        let verifying = config(&provider, Arc::clone(&system))?;
         let skipping = config(&provider, Arc::new(AnyCertificate(Arc::clone(&provider))))?;
-        let chosen = Arc::default();
-        Ok(Self { verifying: Arc::new(verifying).into(), skipping: Arc::new(skipping).into(), provider, chosen })
+        let (verifying, skipping) = (Arc::new(verifying).into(), Arc::new(skipping).into());
+        Ok(Self { verifying, skipping, system, provider, chosen: Arc::default() })
     }
 
     /// The same connection inside TLS. The certificate must be for the address that was entered (RFC 7817), unless its key is
     /// pinned or anything is accepted.
     pub(crate) async fn secure(&self, wire: Wire, expected: &Expected<'_>, stages: &Stages) -> Result<Wire, MailError> {
         let handshake = async {
-            let connector = self.connector(expected)?;
+            let (connector, watching) = if stages.is_probing {
+                let (connector, watching) = self.watched(expected)?;
+                (connector, Some(watching))
+            } else {
+                (self.connector(expected)?, None)
+            };
             let name = ServerName::try_from(expected.address.as_str().to_owned())
                 .map_err(|_| MailError::new(ErrorKind::Tls, Stage::Tls, "the address is no name for a certificate"))?;
             let (stream, mold) = wire.into_stream()?;
-            let stream = connector.connect(name, Ahead::new(stream)).await.map_err(|it| failed(&it))?;
+            let connected = connector.connect(name, Ahead::new(stream)).await;
+            if let Some((chain, verdict)) = watching.and_then(|it| it.seen()) {
+                stages.found(|| Fact::Chain(chain, verdict));
+            }
+            let stream = connected.map_err(|it| failed(&it))?;
             let (_, session) = stream.get_ref();
             let version = session.protocol_version().and_then(|it| it.as_str()).unwrap_or("TLS").replace('_', ".");
+            stages.found(|| {
+                let cipher = session.negotiated_cipher_suite().and_then(|it| it.suite().as_str()).unwrap_or_default();
+                Fact::Tls(TlsFacts { version: version.clone(), cipher: cipher.to_owned() })
+            });
             let detail = match expected.trust {
                 Trust::System => version,
                 Trust::Authority(_) => format!("{version}, by an own authority"),
@@ -91,48 +110,58 @@ impl Tls {
         stages.run(Stage::Tls, handshake).await
     }
 
+    /// A configuration of its own that decides in the same way and keeps what the server shows. Without resumption: a session
+    /// that is resumed shows nothing.
+    fn watched(&self, expected: &Expected) -> Result<(TlsConnector, Arc<Watching>), MailError> {
+        let decides = self.verifier(expected)?;
+        // Where names and dates do not count, it is still told what the system would say.
+        let is_lenient = matches!(expected.trust, Trust::Pin(_) | Trust::SkipCertificate { .. });
+        let watching = Arc::new(Watching::new(decides, is_lenient.then(|| Arc::clone(&self.system))));
+        let mut config = config(&self.provider, Arc::<Watching>::clone(&watching)).map_err(|it| unusable(&it))?;
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config).into(), watching))
+    }
+
+    /// Who decides whether the certificate is accepted.
+    fn verifier(&self, expected: &Expected) -> Result<Arc<dyn ServerCertVerifier>, MailError> {
+        match expected.trust {
+            Trust::System => Ok(Arc::clone(&self.system)),
+            Trust::SkipCertificate { until } => {
+                in_force(until)?;
+                Ok(Arc::new(AnyCertificate(Arc::clone(&self.provider))))
+            }
+            Trust::Pin(pin) => Ok(Arc::new(Pinned { pin, provider: Arc::clone(&self.provider) })),
+            Trust::Authority(_) => {
+                let bundle = authority(expected)?;
+                let verifier = bundle::verifier(&bundle.pem, &self.provider).map_err(|it| unusable(&it))?;
+                Ok(Arc::new(Explaining::own(verifier)))
+            }
+        }
+    }
+
     fn connector(&self, expected: &Expected) -> Result<TlsConnector, MailError> {
         match expected.trust {
             Trust::System => Ok(self.verifying.clone()),
-            Trust::SkipCertificate { until } => {
-                let now = Timestamp::from_seconds(i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX));
-                match until.filter(|it| it.is_over(now)) {
-                    None => Ok(self.skipping.clone()),
-                    Some(day) => Err(refused(&format!(
-                        "the certificate was to be skipped until {day} and that day is over. Choose what to trust, or a later end"
-                    ))),
-                }
-            }
-            Trust::Pin(pin) => self.kept(Policy::Pin(pin), || {
-                let pinned = Pinned { pin, provider: Arc::clone(&self.provider) };
-                let mut config = config(&self.provider, Arc::new(pinned)).map_err(|it| it.to_string())?;
-                // A resumed session shows no key: with a pin each connection has to.
-                config.resumption = Resumption::disabled();
-                Ok(config)
-            }),
+            Trust::SkipCertificate { until } => in_force(until).map(|()| self.skipping.clone()),
+            Trust::Pin(pin) => self.kept(Policy::Pin(pin), expected),
             Trust::Authority(_) => {
-                let Some(bundle) = expected.authority else {
-                    return Err(refused("its authority does not exist any more. Choose what to trust"));
-                };
-                self.kept(Policy::Authority { id: bundle.id, version: bundle.version }, || {
-                    let verifier = bundle::verifier(&bundle.pem, &self.provider)?;
-                    config(&self.provider, Arc::new(Explaining::own(verifier))).map_err(|it| it.to_string())
-                })
+                let bundle = authority(expected)?;
+                self.kept(Policy::Authority { id: bundle.id, version: bundle.version }, expected)
             }
         }
     }
 
     /// The configuration of that policy, made once.
-    fn kept(
-        &self,
-        policy: Policy,
-        make: impl FnOnce() -> Result<ClientConfig, String>,
-    ) -> Result<TlsConnector, MailError> {
+    fn kept(&self, policy: Policy, expected: &Expected) -> Result<TlsConnector, MailError> {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connector) = chosen.get(&policy) {
             return Ok(connector.clone());
         }
-        let config = make().map_err(|it| refused(&format!("the chosen trust cannot be used: {it}")))?;
+        let mut config = config(&self.provider, self.verifier(expected)?).map_err(|it| unusable(&it))?;
+        if matches!(policy, Policy::Pin(_)) {
+            // A resumed session shows no key: with a pin each connection has to.
+            config.resumption = Resumption::disabled();
+        }
         let connector = TlsConnector::from(Arc::new(config));
         if chosen.len() >= KEPT_AT_MOST {
             chosen.clear();
@@ -150,6 +179,23 @@ pub(crate) fn verifying(authority: Option<&str>) -> Result<TlsConnector, String>
         None => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(|it| it.to_string())?),
     };
     Ok(TlsConnector::from(Arc::new(config(&provider, verifier).map_err(|it| it.to_string())?)))
+}
+
+/// Refuses what was to be skipped up to a day that is over.
+fn in_force(until: Option<Day>) -> Result<(), MailError> {
+    let now = Timestamp::from_seconds(i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX));
+    let Some(day) = until.filter(|it| it.is_over(now)) else { return Ok(()) };
+    Err(refused(&format!(
+        "the certificate was to be skipped until {day} and that day is over. Choose what to trust, or a later end"
+    )))
+}
+
+fn authority<'a>(expected: &Expected<'a>) -> Result<&'a AuthorityBundle, MailError> {
+    expected.authority.ok_or_else(|| refused("its authority does not exist any more. Choose what to trust"))
+}
+
+fn unusable(why: &dyn std::fmt::Display) -> MailError {
+    refused(&format!("the chosen trust cannot be used: {why}"))
 }
 
 fn config(
@@ -171,6 +217,11 @@ fn failed(error: &std::io::Error) -> MailError {
         let what = inner.map_or_else(|| error.to_string(), ToString::to_string);
         return MailError::new(ErrorKind::Tls, Stage::Tls, format!("no TLS connection: {what}"));
     };
+    refused(&reason_of(reason))
+}
+
+/// Why a certificate is refused, in plain words.
+fn reason_of(reason: &CertificateError) -> String {
     let explained = if let CertificateError::Other(it) = reason { it.0.downcast_ref::<Explained>() } else { None };
-    refused(&explained.map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string))
+    explained.map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use domain::{
     account::{Address, KeyPin, Protocol, Security, Trust},
     check::{ErrorKind, Stage},
+    connection_test::Verdict,
     email::EmailAddress,
     ids::AuthorityId,
     time::Day,
@@ -24,14 +25,17 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use service::ports::{AuthorityBundle, MailError, MailSender as _, StageLog, Submission, Visit};
+use service::ports::{AuthorityBundle, Depth, MailError, MailSender as _, StageLog, Submission, Visit};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use crate::support::{
-    HANG, assert_error, open, patient,
-    peer::{Peer, Script},
-    visit,
+use crate::{
+    connection::{Probed, probe},
+    support::{
+        HANG, assert_error, open, patient,
+        peer::{Peer, Script},
+        visit,
+    },
 };
 
 const HOST: &str = "localhost";
@@ -396,6 +400,28 @@ fn assert_passed(what: &str, error: &MailError) {
 fn assert_refused(what: &str, error: MailError) -> String {
     assert_eq!((error.kind, error.stage), (ErrorKind::Certificate, Stage::Tls), "{what}: {error}");
     assert_error::<()>(Err(error), ErrorKind::Certificate, Stage::Tls).message
+}
+
+/// A test of the connection shows the whole chain and the same words, and gets no further.
+#[tokio::test]
+async fn a_test_shows_the_chain_that_is_refused_and_says_why() {
+    for specimen in specimens() {
+        let peer = Peer::start(Script::default().tls_as(Arc::clone(&specimen.config)).send("* OK ready\r\n")).await;
+        let trust = Trust::Authority(AuthorityId(1));
+        let mut visit = visit(Protocol::Imap, Security::Implicit(trust), peer.port);
+        visit.destination.address = Address::parse(HOST).unwrap();
+        let bundle = AuthorityBundle { id: AuthorityId(1), version: 1, pem: specimen.bundle.as_str().into() };
+        visit.authority = Some(bundle);
+        let Probed { evidence, result, .. } = probe(patient(), &visit, Depth::Mailbox).await;
+        let error = assert_error(result, ErrorKind::Certificate, Stage::Tls);
+        let Some(Verdict::Refused { why }) = evidence.verdict else { panic!("{}", specimen.name) };
+        for words in &specimen.words {
+            assert!(why.contains(words) && error.message.contains(words), "{}: {words:?}: {why}", specimen.name);
+        }
+        let pin = specimen.pin.to_string();
+        assert_eq!(evidence.chain.first().map(|it| &it.pin), Some(&pin), "{}", specimen.name);
+        assert_eq!((evidence.greeting, evidence.tls), (None, None), "{}: it went on", specimen.name);
+    }
 }
 
 #[tokio::test]

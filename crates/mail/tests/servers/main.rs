@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
 
 mod certificates;
+mod connection;
 mod corpus;
 mod dialects;
 mod dovecot;

@@ -8,6 +8,7 @@ use domain::{
     agent::Tunnel,
     authority::AuthorityFacts,
     check::{ErrorKind, Stage, StageRecord},
+    connection_test::Fact,
     connector::{ConnectorKind, HostKey, TestTarget},
     egress::{EgressPicture, EgressTrial},
     ids::{AgentId, AuthorityId, ConnectorId},
@@ -113,6 +114,9 @@ impl MailError {
 /// Is told each stage as it ends.
 pub trait StageLog: Send + Sync {
     fn ended(&self, record: StageRecord);
+
+    /// Something came to light that only a test of the connection wants to know.
+    fn found(&self, _: Fact) {}
 }
 
 /// A message as the server lists it.
@@ -218,6 +222,23 @@ pub trait Tunnels: Send + Sync {
 
     /// Ends the tunnels of an agent, with everything that goes by them.
     fn cut(&self, agent: AgentId);
+}
+
+/// How far a test of a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// To what the server says that it can. The visit's user name and password are not looked at.
+    Greeting,
+    /// Into the mailbox.
+    Mailbox,
+}
+
+/// Tests connections.
+#[async_trait]
+pub trait ConnectionProbe: Send + Sync {
+    /// Goes the way of a check, step by step, and tells what it sees; leaves without having changed anything on the server. After
+    /// a certificate that is not accepted it still tells the chain and why, and sends nothing more.
+    async fn probe_connection(&self, visit: &Visit, depth: Depth, log: Arc<dyn StageLog>) -> Result<(), MailError>;
 }
 
 /// An open, authenticated mailbox.

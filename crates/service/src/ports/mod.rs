@@ -10,9 +10,9 @@ mod schedule;
 mod store;
 
 pub use mail::{
-    AuthorityBundle, CertificateReader, ConnectorProbe, EgressPolicy, FailedFetch, Fetched, FetchedBatch, Listed,
-    Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part, Probed, ReadError, ReadMessage,
-    RemoteKey, Side, StageLog, Transcript, Tunnels, ViaConnector, Visit, Wanted,
+    AuthorityBundle, CertificateReader, ConnectionProbe, ConnectorProbe, Depth, EgressPolicy, FailedFetch, Fetched,
+    FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part, Probed,
+    ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, Tunnels, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
 pub use schedule::{
@@ -20,9 +20,9 @@ pub use schedule::{
     ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
-    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectorStore,
-    CredentialStore, Finished, KnownRemote, Lease, LedgerStore, Purged, RemoteState, SealedSecret, Session, Store,
-    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
+    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
+    SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

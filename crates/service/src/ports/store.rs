@@ -13,10 +13,12 @@ use domain::{
     audit::{AuditEntry, AuditQuery, AuditRow},
     authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
+    connection_test::{ConnectionTest, TestRecord},
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
     ids::{
-        AccountId, AgentId, AuthorityId, CheckRunId, ConnectorId, CredentialId, IncidentId, MessageId, RemoteId, UserId,
+        AccountId, AgentId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, CredentialId, IncidentId,
+        MessageId, RemoteId, UserId,
     },
     incident::{Ailing, Cause, Incident, Instance, Role as InstanceRole, Running},
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
@@ -69,6 +71,7 @@ pub trait Store:
     + ConnectorStore
     + AgentStore
     + AuthorityStore
+    + ConnectionTestStore
     + UserStore
     + AuditStore
     + LedgerStore
@@ -86,6 +89,7 @@ impl<T> Store for T where
         + ConnectorStore
         + AgentStore
         + AuthorityStore
+        + ConnectionTestStore
         + UserStore
         + AuditStore
         + LedgerStore
@@ -297,6 +301,33 @@ pub trait AuthorityStore: Send + Sync {
     /// `InUse` while an account or an SMTP record trusts it.
     async fn remove_authority(&self, id: AuthorityId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
     async fn authority_used_by(&self, id: AuthorityId) -> Result<UsedBy, StoreError>;
+}
+
+/// The result of a test of a connection, about to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTest<'a> {
+    pub account: AccountId,
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: &'a str,
+    pub test: &'a ConnectionTest,
+}
+
+#[async_trait]
+pub trait ConnectionTestStore: Send + Sync {
+    /// Keeps a result, and of the account's others the newest up to [`KEPT`] of all and the last good ones of each way.
+    ///
+    /// [`KEPT`]: domain::connection_test::KEPT
+    async fn add_test(&self, new: &NewTest<'_>) -> Result<ConnectionTestId, StoreError>;
+    /// Newest first.
+    async fn list_tests(&self, account: AccountId, limit: u32) -> Result<Vec<TestRecord>, StoreError>;
+    /// The newest good test of what was saved, by that connector or directly; with `signed_in`, only one that signed in.
+    async fn last_good_test(
+        &self,
+        account: AccountId,
+        connector: Option<ConnectorId>,
+        signed_in: bool,
+    ) -> Result<Option<TestRecord>, StoreError>;
 }
 
 /// A user as the sign-in needs it.
