@@ -21,12 +21,13 @@ pub enum Part {
     Authorities { search: String, page: u32 },
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
+    Posture { query: String },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, egress, ledger, schedules};
+    use crate::{accounts, audit, authorities, checks, egress, ledger, posture, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -41,6 +42,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Authorities { search, page } => authorities::report::load(&search, page).await?,
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
+        Part::Posture { query } => posture::picture::load(&query).await?,
     };
     Ok(view.to_html())
 }

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod message;
 pub mod notices;
 pub mod page;
+pub mod posture;
 pub mod problem;
 pub mod query;
 pub mod schedule;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::check::{ErrorKind, Stage, StageRecord};
+use domain::{
+    check::{ErrorKind, Stage, StageRecord},
+    posture::TlsSeen,
+};
 use service::ports::{MailError, StageLog};
 use tokio::time::timeout;
 
@@ -43,6 +46,10 @@ impl Stages {
     /// A stage that has its own deadline failed.
     pub(crate) fn failed(&self, stage: Stage, took: Duration, detail: String) {
         self.tell(stage, false, took, detail);
+    }
+
+    pub(crate) fn saw_tls(&self, seen: TlsSeen) {
+        self.log.saw_tls(seen);
     }
 
     fn tell(&self, stage: Stage, ok: bool, took: Duration, detail: String) {

@@ -16,6 +16,7 @@ pub mod connectors;
 pub mod credentials;
 pub mod ledger;
 pub mod postgres;
+pub mod posture;
 pub mod samples;
 pub mod schedules;
 pub mod smtp;
@@ -88,6 +89,12 @@ macro_rules! conformance {
                 an_authority_in_use_stays,
                 every_trust_comes_back_as_it_was_chosen,
                 what_skips_its_certificate_is_found,
+            }
+            posture {
+                what_is_plain_skipped_or_pinned_is_listed,
+                what_was_seen_of_tls_lasts_until_something_else_is_seen,
+                a_handshake_that_fails_is_weak_tls,
+                what_is_shared_by_many_or_silent_for_long_is_listed,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

@@ -21,15 +21,16 @@ use domain::{
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageQuery, MessageRow},
     page::{Page, PageRequest},
+    posture::{PostureList, PostureRow},
     schedule::{Format, ReportRun, Schedule, ScheduleDraft, ScheduleRow},
     smtp::{Smtp, SmtpDraft},
     time::Timestamp,
 };
 use service::ports::{
     AccountStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectorStore, CredentialStore,
-    Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, Part, Purged, RemoteKey, ReportRunStore, RunCause,
-    RunLease, ScheduleStore, SealedSecret, Session, SmtpStore, Store, StoreError, Stored, Tally, User, UserStore,
-    Verdict, WatchStore, Way, WorkLeft,
+    Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, Part, PostureStore, Purged, RemoteKey,
+    ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session, SmtpStore, Store, StoreError, Stored,
+    Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -232,5 +233,9 @@ delegate! {
         list_report_runs(schedule: ScheduleId, page: PageRequest) -> Page<ReportRun>;
         find_report_run(id: ReportRunId) -> Option<ReportRun>;
         report_file(id: ReportRunId, format: Format) -> Option<(String, Vec<u8>)>;
+    }
+    PostureStore {
+        count_posture(list: PostureList, below: i64) -> u64;
+        list_posture(list: PostureList, below: i64, page: PageRequest) -> Page<PostureRow>;
     }
 }

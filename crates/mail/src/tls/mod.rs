@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 mod explain;
+mod seen;
 mod verify;
 
 use std::{
@@ -77,9 +78,15 @@ impl Tls {
             let name = ServerName::try_from(expected.address.as_str().to_owned())
                 .map_err(|_| MailError::new(ErrorKind::Tls, Stage::Tls, "the address is no name for a certificate"))?;
             let (stream, mold) = wire.into_stream()?;
-            let stream = connector.connect(name, Ahead::new(stream)).await.map_err(|it| failed(&it))?;
+            let stream = connector.connect(name, Ahead::new(stream)).await.map_err(|it| {
+                if let Some(seen) = explained(&it).and_then(Explained::seen) {
+                    stages.saw_tls(seen);
+                }
+                failed(&it)
+            })?;
             let (_, session) = stream.get_ref();
-            let version = session.protocol_version().and_then(|it| it.as_str()).unwrap_or("TLS").replace('_', ".");
+            stages.saw_tls(seen::session(session));
+            let version = seen::version(session);
             let detail = match expected.trust {
                 Trust::System => version,
                 Trust::Authority(_) => format!("{version}, by an own authority"),
@@ -156,11 +163,22 @@ fn refused(why: &str) -> MailError {
 
 /// What went wrong in the handshake, in plain words.
 fn failed(error: &std::io::Error) -> MailError {
-    let inner = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
+    let inner = inner(error);
     let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
         let what = inner.map_or_else(|| error.to_string(), ToString::to_string);
         return MailError::new(ErrorKind::Tls, Stage::Tls, format!("no TLS connection: {what}"));
     };
-    let explained = if let CertificateError::Other(it) = reason { it.0.downcast_ref::<Explained>() } else { None };
-    refused(&explained.map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string))
+    refused(&explained(error).map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string))
+}
+
+fn inner(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|it| it.downcast_ref())
+}
+
+/// Our own words for the refusal of a certificate, if it was refused here.
+fn explained(error: &std::io::Error) -> Option<&Explained> {
+    match inner(error)? {
+        rustls::Error::InvalidCertificate(CertificateError::Other(it)) => it.0.downcast_ref(),
+        _ => None,
+    }
 }

@@ -11,6 +11,7 @@ use domain::{
     egress::{EgressPicture, EgressTrial},
     ids::{AuthorityId, ConnectorId},
     message::{Attachment, MessageIndex},
+    posture::TlsSeen,
 };
 use tokio::sync::mpsc;
 
@@ -112,6 +113,9 @@ impl MailError {
 /// Is told each stage as it ends.
 pub trait StageLog: Send + Sync {
     fn ended(&self, record: StageRecord);
+
+    /// What was seen of the server's TLS, also where its certificate was refused.
+    fn saw_tls(&self, _: TlsSeen) {}
 }
 
 /// A message as the server lists it.
