@@ -21,6 +21,7 @@ pub mod inbox;
 pub mod ledger;
 pub mod notices;
 pub mod posted;
+pub mod posture;
 #[cfg(feature = "ssr")]
 pub mod refused;
 pub mod schedules;
@@ -88,6 +89,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/authorities/:id") view=authorities::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/egress") view=egress::EgressPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp") view=|| view! { <ListPage of=Records::Smtp/> } ssr=SsrMode::Async/>
+                <Route path=path!("/settings/posture") view=posture::PosturePage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/new") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/save/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/smtp/:id") view=smtp::form::FormPage ssr=SsrMode::Async/>

@@ -36,6 +36,7 @@ for (const [name, path, what] of [
   ['connector', '/settings/connectors/1', 'Alarms'],
   ['new connector', '/settings/connectors/new', 'Save'],
   ['audit', '/settings/audit', 'Signed in'],
+  ['security posture', '/settings/posture', 'Weak TLS'],
   ['no such page', '/settings/nothing', 'Page not found'],
 ] as const) {
   test(`axe finds nothing: ${name}`, async ({ page }) => {

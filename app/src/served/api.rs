@@ -25,6 +25,7 @@ pub enum Part {
     Agents { connector: ConnectorId },
     ConnectionTests { account: AccountId, shown: Option<ConnectionTestId> },
     ConnectionTest { run: String },
+    Posture { query: String },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
@@ -32,7 +33,7 @@ pub enum Part {
 pub async fn load_part(part: Part) -> Result<String, UserError> {
     use crate::{
         accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, egress, ledger,
-        schedules, smtp,
+        posture, schedules, smtp,
     };
 
     crate::context::provide();
@@ -55,6 +56,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Agents { connector } => agents::report::load(connector).await?,
         Part::ConnectionTests { account, shown } => connection_tests::account::load(account, shown).await?,
         Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
+        Part::Posture { query } => posture::picture::load(&query).await?,
     };
     Ok(view.to_html())
 }

@@ -194,6 +194,7 @@ fn SideMenu() -> impl IntoView {
                 {item("/settings/connectors", words.shell.connectors)}
                 {item(crate::authorities::PATH, words.shell.authorities)}
                 {item(crate::egress::PATH, words.shell.egress)}
+                {item(crate::posture::PATH, words.shell.posture)}
                 {may_query.then(|| item("/settings/audit", words.shell.audit))}
             </ul>
         </nav>

@@ -1,26 +1,40 @@
 //! The record of a check while it runs: stages come in, everybody who watches sees them.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use domain::check::{CheckRun, Stage, StageRecord};
+use domain::{
+    check::{CheckRun, Stage, StageRecord},
+    posture::TlsSeen,
+};
 use service::ports::StageLog;
 use tokio::sync::watch;
 
 /// Takes stages from the mail connection and the collector alike.
 #[derive(Clone)]
-pub(crate) struct RunLog(Arc<watch::Sender<CheckRun>>);
+pub(crate) struct RunLog {
+    run: Arc<watch::Sender<CheckRun>>,
+    tls: Arc<Mutex<Option<TlsSeen>>>,
+}
 
 impl RunLog {
     pub(crate) fn new(sender: watch::Sender<CheckRun>) -> Self {
-        Self(Arc::new(sender))
+        Self { run: Arc::new(sender), tls: Arc::default() }
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut CheckRun)) {
-        self.0.send_modify(change);
+        self.run.send_modify(change);
     }
 
     pub(crate) fn snapshot(&self) -> CheckRun {
-        self.0.borrow().clone()
+        self.run.borrow().clone()
+    }
+
+    /// What was seen of the server's TLS, if the check came so far.
+    pub(crate) fn tls(&self) -> Option<TlsSeen> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes a stage of the collector's own that began at `began`.
@@ -33,5 +47,9 @@ impl RunLog {
 impl StageLog for RunLog {
     fn ended(&self, record: StageRecord) {
         self.update(|run| run.stages.push(record));
+    }
+
+    fn saw_tls(&self, seen: TlsSeen) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 }

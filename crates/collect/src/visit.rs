@@ -221,6 +221,7 @@ impl Check<'_> {
             spare_siblings_until: next.spare_siblings_until,
             keeps_lease: mailbox.is_some(),
             transcript,
+            tls: self.log.tls(),
         };
         if let Err(error) = self.parts.store.finish_run(self.lease, &finished).await {
             tracing::error!(%error, account = %self.account.id, "a check could not be recorded");

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod message;
 pub mod notices;
 pub mod page;
+pub mod posture;
 pub mod problem;
 pub mod query;
 pub mod schedule;

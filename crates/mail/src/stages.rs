@@ -8,6 +8,7 @@ use std::{
 use domain::{
     check::{ErrorKind, Stage, StageRecord},
     connection_test::Fact,
+    posture::TlsSeen,
 };
 use service::ports::{MailError, StageLog};
 use tokio::time::timeout;
@@ -60,6 +61,10 @@ impl Stages {
     /// A stage that has its own deadline failed.
     pub(crate) fn failed(&self, stage: Stage, took: Duration, detail: String) {
         self.tell(stage, false, took, detail);
+    }
+
+    pub(crate) fn saw_tls(&self, seen: TlsSeen) {
+        self.log.saw_tls(seen);
     }
 
     fn tell(&self, stage: Stage, ok: bool, took: Duration, detail: String) {

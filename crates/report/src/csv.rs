@@ -27,8 +27,16 @@ pub(crate) fn document(content: &Content<'_>) -> Vec<u8> {
         cells.extend(content.is_marked.then(|| content.change(line)));
         cells
     });
+    document_of(locale, std::iter::once(headings).chain(rows))
+}
+
+/// These rows as a file, the headings first among them.
+pub(crate) fn document_of<R: IntoIterator<Item = String>>(
+    locale: Locale,
+    rows: impl IntoIterator<Item = R>,
+) -> Vec<u8> {
     let mut bytes = "\u{feff}".as_bytes().to_vec();
-    bytes.extend(lines(locale, std::iter::once(headings).chain(rows)));
+    bytes.extend(lines(locale, rows));
     bytes
 }
 

@@ -9,6 +9,7 @@ mod html;
 mod message;
 mod notices;
 pub mod pdf;
+pub mod posture;
 pub mod print;
 mod reports;
 #[cfg(test)]

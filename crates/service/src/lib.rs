@@ -16,6 +16,7 @@ mod error;
 mod ledger;
 mod messages;
 pub mod ports;
+mod posture;
 mod schedules;
 pub mod secret;
 mod sign_in;
@@ -39,6 +40,7 @@ pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use messages::{Messages, RawMessage};
+pub use posture::{POSTURE_EXPORTED_MAX, Posture};
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
@@ -116,6 +118,10 @@ impl Service {
 
     pub fn egress(&self) -> Egress<'_> {
         Egress(&self.0)
+    }
+
+    pub fn posture(&self) -> Posture<'_> {
+        Posture(&self.0)
     }
 
     pub fn sign_in(&self) -> SignIn<'_> {

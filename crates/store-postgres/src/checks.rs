@@ -14,6 +14,7 @@ use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
 use crate::{
     PostgresStore, Tx,
     error::backend,
+    posture,
     record::{RunRecord, clean, count},
 };
 
@@ -229,19 +230,19 @@ impl CheckStore for PostgresStore {
                  late_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN COALESCE($3, late_at) END,
                  health_rank = CASE WHEN failure_kind IS NULL AND CAST($3 AS BIGINT) IS NOT NULL THEN 0
                      ELSE health_rank END
-             WHERE id = $4 AND fence = $5 AND lease_owner IS NOT NULL",
+             WHERE id = $4 AND fence = $5 AND lease_owner IS NOT NULL
+             RETURNING tls_mark",
             health.last_success_at.map(|it| it.0),
             keeps_lease,
             late_at.map(|it| it.0),
             lease.account_id.0,
             lease.fence
         )
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(backend)?;
-        if ended.rows_affected() == 0 {
-            return Err(StoreError::Fenced);
-        }
+        let Some(ended) = ended else { return Err(StoreError::Fenced) };
+        posture::record_tls(&mut tx, lease, finished, ended.tls_mark).await?;
         end_run(&mut tx, finished).await?;
         let failure = health.failure.as_ref();
         sqlx::query!(

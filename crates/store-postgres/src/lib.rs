@@ -13,6 +13,7 @@ mod connectors;
 mod credentials;
 mod error;
 mod ledger;
+mod posture;
 mod record;
 mod remote;
 mod report_runs;

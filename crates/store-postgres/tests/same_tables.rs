@@ -28,7 +28,7 @@ async fn tables_have_the_same_columns() {
     let sqlite: BTreeSet<(String, String)> = sqlx::query_as(
         "SELECT tables.name, columns.name
          FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
-         WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name <> '_sqlx_migrations'",
+         WHERE tables.type IN ('table', 'view') AND tables.name NOT LIKE 'sqlite%' AND tables.name <> '_sqlx_migrations'",
     )
     .fetch_all(&mut connection)
     .await

@@ -18,6 +18,7 @@ pub mod connectors;
 pub mod credentials;
 pub mod ledger;
 pub mod postgres;
+pub mod posture;
 pub mod samples;
 pub mod schedules;
 pub mod smtp;
@@ -102,6 +103,12 @@ macro_rules! conformance {
                 a_test_comes_back_as_it_was_kept,
                 the_last_good_test_is_of_the_same_way_and_of_what_was_saved,
                 old_tests_go_but_the_last_good_ones_stay,
+            }
+            posture {
+                what_is_plain_skipped_or_pinned_is_listed,
+                what_was_seen_of_tls_lasts_until_something_else_is_seen,
+                a_handshake_that_fails_is_weak_tls,
+                what_is_shared_by_many_or_silent_for_long_is_listed,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

@@ -158,6 +158,7 @@ pub fn finished(run: CheckRun, health: Health) -> Finished {
         spare_siblings_until: None,
         keeps_lease: false,
         transcript: None,
+        tls: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     samples::{connector, credential},
 };
 
-fn draft(name: &str) -> SmtpDraft {
+pub(crate) fn draft(name: &str) -> SmtpDraft {
     SmtpDraft {
         name: name.to_owned(),
         enabled: true,

@@ -11,6 +11,7 @@ pub(crate) mod dto;
 mod ledger;
 mod messages;
 mod path;
+mod posture;
 mod problem;
 mod schedules;
 mod smtp;
@@ -30,7 +31,7 @@ use crate::http::Web;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Posthorn", description = "Accounts, credentials, network connectors and their agents, certificate authorities, checks and how they go, messages, quarantine, deletions, notices, outgoing mail, scheduled reports."),
+    info(title = "Posthorn", description = "Accounts, credentials, network connectors and their agents, certificate authorities, checks and how they go, messages, quarantine, deletions, security posture, notices, outgoing mail, scheduled reports."),
     modifiers(&Bearer)
 )]
 struct Description;
@@ -63,6 +64,8 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(ledger::deletions))
         .routes(routes!(ledger::planned))
         .routes(routes!(watch::overview))
+        .routes(routes!(posture::counts))
+        .routes(routes!(posture::list))
         .routes(routes!(watch::notices, watch::change_notices))
         .routes(routes!(watch::test_notices))
         .routes(routes!(messages::list))

@@ -12,6 +12,7 @@ use domain::{
     actor::Actor,
     check::ErrorKind,
     incident::{Overview, Role},
+    posture::{PostureCount, PostureQuery},
 };
 use service::Error;
 
@@ -50,12 +51,13 @@ async fn read(web: &Web, actor: &Actor) -> Result<String, Error> {
         web.service.accounts().list(actor, &query).await.map(|it| it.total)
     };
     let (enabled, disabled) = (total(true).await?, total(false).await?);
-    Ok(exposition(enabled, disabled, &web.service.watch().overview(actor).await?))
+    let posture = web.service.posture().counts(actor, &PostureQuery::default()).await?;
+    Ok(exposition(enabled, disabled, &web.service.watch().overview(actor).await?, &posture))
 }
 
 /// No host and no name is a label: there are as many of them as there are servers. A label's values are few and known, and each
 /// has a line even if it counts nothing, so that alerts need not tell nothing from nobody.
-fn exposition(enabled: u64, disabled: u64, overview: &Overview) -> String {
+fn exposition(enabled: u64, disabled: u64, overview: &Overview, posture: &[PostureCount]) -> String {
     let it = overview;
     let mut text = String::new();
     family(&mut text, "build_info", "What is running.", &[(Some(("version", env!("CARGO_PKG_VERSION"))), 1)]);
@@ -80,6 +82,8 @@ fn exposition(enabled: u64, disabled: u64, overview: &Overview) -> String {
     let instances = [Role::All, Role::Web, Role::Worker]
         .map(|role| (Some(("role", role.as_str())), count(it.instances.iter().filter(|it| it.role == role))));
     family(&mut text, "instances", "Instances that were seen lately, by role.", &instances);
+    let posture: Vec<Sample<'_>> = posture.iter().map(|it| (Some(("list", it.list.as_str())), it.n)).collect();
+    family(&mut text, "posture", "Records that want a look, by list of the security posture.", &posture);
     text
 }
 
@@ -117,6 +121,7 @@ mod tests {
     use domain::{
         ids::{AccountId, IncidentId},
         incident::{Cause, Incident, Instance, Subject},
+        posture::PostureList,
         time::Timestamp,
     };
 
@@ -156,7 +161,8 @@ mod tests {
             }],
             ..Overview::default()
         };
-        let text = exposition(10, 1, &overview);
+        let posture = [PostureCount { list: PostureList::WeakTls, n: 4 }];
+        let text = exposition(10, 1, &overview, &posture);
         for expected in [
             "# HELP posthorn_accounts Accounts that are not deleted, by status.\n# TYPE posthorn_accounts gauge\n\
              posthorn_accounts{status=\"enabled\"} 10\nposthorn_accounts{status=\"disabled\"} 1\n",
@@ -168,6 +174,7 @@ mod tests {
             "posthorn_incidents_open 3\n",
             "posthorn_instances{role=\"all\"} 0\n",
             "posthorn_instances{role=\"worker\"} 1\n",
+            "posthorn_posture{list=\"weak_tls\"} 4\n",
             concat!("posthorn_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
         ] {
             assert!(text.contains(expected), "{expected}: {text}");

@@ -10,6 +10,7 @@ mod downloads;
 mod forms;
 mod health;
 mod pages;
+mod posture;
 mod refused;
 #[cfg(test)]
 mod routes;
@@ -88,6 +89,7 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route("/settings/connectors/{id}/agents/{agent}/remove", post(agents::remove))
         .route("/settings/authorities/{id}", get(pages::page).post(forms::save_authority))
         .route("/settings/authorities/delete/{id}", post(forms::delete_authority))
+        .route("/settings/posture/export.csv", get(posture::csv))
         .route("/settings/email/smtp/save/{id}", get(pages::page).post(forms::save_smtp))
         .route("/settings/email/smtp/delete/{id}", post(forms::delete_smtp))
         .route("/settings/email/smtp/{id}/test", get(pages::page).post(forms::test_smtp))

@@ -110,6 +110,7 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"egress": {"address": "", "port": ""}}}), good),
         ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"posture": {"query": ""}}}), good),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"connection_tests": {"account": 1, "shown": null}}}), forbidden),
         ("/api/parts/load", json!({"part": {"connection_test": {"run": "1"}}}), forbidden),
@@ -148,7 +149,7 @@ async fn every_route_of_the_interface_refuses_strangers_and_the_viewer_where_it_
     let mut n_routes = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
         let path = path.replace("{id}", "1").replace("{nth}", "0").replace("{run}", "1").replace("{delivery}", "1");
-        let path = path.replace("{remote}", "1").replace("{agent}", "1");
+        let path = path.replace("{remote}", "1").replace("{agent}", "1").replace("{list}", "plain");
         for method in operations.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             n_routes += 1;

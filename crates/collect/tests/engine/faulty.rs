@@ -23,6 +23,7 @@ use domain::{
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageQuery, MessageRow},
     page::{Page, PageRequest},
+    posture::{PostureList, PostureRow},
     schedule::{Format, ReportRun, Schedule, ScheduleDraft, ScheduleRow},
     smtp::{Smtp, SmtpDraft},
     time::Timestamp,
@@ -30,8 +31,8 @@ use domain::{
 use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
     ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, NewTest, Part,
-    Purged, RemoteKey, ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session, SmtpStore, Store,
-    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    PostureStore, Purged, RemoteKey, ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session,
+    SmtpStore, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -260,5 +261,9 @@ delegate! {
         list_report_runs(schedule: ScheduleId, page: PageRequest) -> Page<ReportRun>;
         find_report_run(id: ReportRunId) -> Option<ReportRun>;
         report_file(id: ReportRunId, format: Format) -> Option<(String, Vec<u8>)>;
+    }
+    PostureStore {
+        count_posture(list: PostureList, below: i64) -> u64;
+        list_posture(list: PostureList, below: i64, page: PageRequest) -> Page<PostureRow>;
     }
 }

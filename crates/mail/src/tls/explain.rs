@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use domain::{account::KeyPin, time::Timestamp};
+use domain::{account::KeyPin, posture::TlsSeen, time::Timestamp};
 use rustls::{
     CertificateError, Error, OtherError,
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -20,6 +20,7 @@ use x509_parser::{
     x509::X509Name,
 };
 
+use super::seen;
 use crate::clean;
 
 /// Bits that an RSA key must have.
@@ -33,11 +34,22 @@ const RENEW: &str = "Have it issued anew";
 
 /// The explanation as it travels through the handshake.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Explained(String);
+#[error("{why}")]
+pub(crate) struct Explained {
+    why: String,
+    leaf: CertificateDer<'static>,
+}
 
-fn error(why: String) -> Error {
-    CertificateError::Other(OtherError(Arc::new(Explained(why)))).into()
+impl Explained {
+    /// What there is to note of the refused certificate.
+    pub(super) fn seen(&self) -> Option<TlsSeen> {
+        Some(seen::certificate(&self.leaf)).filter(|it| it.not_after.is_some())
+    }
+}
+
+fn error(why: String, leaf: &CertificateDer) -> Error {
+    let leaf = leaf.clone().into_owned();
+    CertificateError::Other(OtherError(Arc::new(Explained { why, leaf }))).into()
 }
 
 /// Who vouches, for the words about it.
@@ -57,22 +69,23 @@ pub(crate) struct Presented<'a> {
 
 /// The pin of this certificate's key, read by the very code that checks the handshake's signature with that key.
 pub(crate) fn pin(certificate: &CertificateDer) -> Result<KeyPin, Error> {
-    let certificate =
-        EndEntityCert::try_from(certificate).map_err(|_| error("it cannot be read. Look at the server".to_owned()))?;
-    Ok(KeyPin(Sha256::digest(certificate.subject_public_key_info()).into()))
+    let read = EndEntityCert::try_from(certificate)
+        .map_err(|_| error("it cannot be read. Look at the server".to_owned(), certificate))?;
+    Ok(KeyPin(Sha256::digest(read.subject_public_key_info()).into()))
 }
 
-pub(crate) fn another_key(found: KeyPin, pinned: KeyPin) -> Error {
-    error(format!(
+pub(crate) fn another_key(found: KeyPin, pinned: KeyPin, leaf: &CertificateDer) -> Error {
+    let why = format!(
         "its key is {found}, and {pinned} is pinned. Ask whoever runs the server whether the key was changed, and only then pin \
          the new one"
-    ))
+    );
+    error(why, leaf)
 }
 
 /// Keys that no handshake succeeds with.
 pub(crate) fn strong_enough(leaf: &CertificateDer) -> Result<(), Error> {
     let short = parse_x509_certificate(leaf).ok().and_then(|(_, it)| rsa_bits(&it)).filter(|it| *it < RSA_BITS_MIN);
-    short.map_or(Ok(()), |bits| Err(error(short_key("its RSA key", bits))))
+    short.map_or(Ok(()), |bits| Err(error(short_key("its RSA key", bits), leaf)))
 }
 
 impl Presented<'_> {
@@ -80,7 +93,7 @@ impl Presented<'_> {
     pub(crate) fn explain(&self, refusal: Error, roots: Roots) -> Error {
         let Error::InvalidCertificate(reason) = refusal else { return refusal };
         let Ok((_, leaf)) = parse_x509_certificate(self.leaf) else {
-            return error(format!("it cannot be read ({reason}). Look at the server"));
+            return error(format!("it cannot be read ({reason}). Look at the server"), self.leaf);
         };
         // What cannot be read has no part in the chain.
         let sent = self.sent.iter().filter_map(|it| parse_x509_certificate(it).ok());
@@ -96,7 +109,7 @@ impl Presented<'_> {
         if let Ok(pin) = pin(self.leaf) {
             text = format!("{text}. Its key: {pin}");
         }
-        error(text)
+        error(text, self.leaf)
     }
 
     /// The words, and whether they are about who issued it.

@@ -3,6 +3,7 @@
 pub(crate) mod bundle;
 mod explain;
 mod facts;
+mod seen;
 mod verify;
 
 use std::{
@@ -92,13 +93,16 @@ impl Tls {
             if let Some((chain, verdict)) = watching.and_then(|it| it.seen()) {
                 stages.found(|| Fact::Chain(chain, verdict));
             }
-            let stream = connected.map_err(|it| failed(&it))?;
-            let (_, session) = stream.get_ref();
-            let version = session.protocol_version().and_then(|it| it.as_str()).unwrap_or("TLS").replace('_', ".");
-            stages.found(|| {
-                let cipher = session.negotiated_cipher_suite().and_then(|it| it.suite().as_str()).unwrap_or_default();
-                Fact::Tls(TlsFacts { version: version.clone(), cipher: cipher.to_owned() })
-            });
+            let stream = connected.map_err(|it| {
+                if let Some(seen) = explained(&it).and_then(Explained::seen) {
+                    stages.saw_tls(seen);
+                }
+                failed(&it)
+            })?;
+            let seen = seen::session(stream.get_ref().1);
+            let version = seen.version.clone();
+            stages.found(|| Fact::Tls(TlsFacts { version: version.clone(), cipher: seen.suite.clone() }));
+            stages.saw_tls(seen);
             let detail = match expected.trust {
                 Trust::System => version,
                 Trust::Authority(_) => format!("{version}, by an own authority"),
@@ -212,7 +216,7 @@ fn refused(why: &str) -> MailError {
 
 /// What went wrong in the handshake, in plain words.
 fn failed(error: &std::io::Error) -> MailError {
-    let inner = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
+    let inner = inner(error);
     let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
         let what = inner.map_or_else(|| error.to_string(), ToString::to_string);
         return MailError::new(ErrorKind::Tls, Stage::Tls, format!("no TLS connection: {what}"));
@@ -220,8 +224,23 @@ fn failed(error: &std::io::Error) -> MailError {
     refused(&reason_of(reason))
 }
 
+fn inner(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|it| it.downcast_ref())
+}
+
+/// Our own words for the refusal of a certificate, if it was refused here.
+fn explained(error: &std::io::Error) -> Option<&Explained> {
+    match inner(error)? {
+        rustls::Error::InvalidCertificate(it) => own_words(it),
+        _ => None,
+    }
+}
+
+fn own_words(reason: &CertificateError) -> Option<&Explained> {
+    if let CertificateError::Other(it) = reason { it.0.downcast_ref() } else { None }
+}
+
 /// Why a certificate is refused, in plain words.
 fn reason_of(reason: &CertificateError) -> String {
-    let explained = if let CertificateError::Other(it) = reason { it.0.downcast_ref::<Explained>() } else { None };
-    explained.map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string)
+    own_words(reason).map_or_else(|| format!("it does not hold ({reason})"), ToString::to_string)
 }

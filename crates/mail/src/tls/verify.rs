@@ -90,7 +90,7 @@ impl ServerCertVerifier for Pinned {
     ) -> Verified {
         let found = explain::pin(leaf)?;
         if found != self.pin {
-            return Err(explain::another_key(found, self.pin));
+            return Err(explain::another_key(found, self.pin, leaf));
         }
         explain::strong_enough(leaf).map(|()| ServerCertVerified::assertion())
     }

@@ -13,6 +13,7 @@ use domain::{
     egress::{EgressPicture, EgressTrial},
     ids::{AgentId, AuthorityId, ConnectorId},
     message::{Attachment, MessageIndex},
+    posture::TlsSeen,
 };
 use tokio::sync::mpsc;
 
@@ -117,6 +118,9 @@ pub trait StageLog: Send + Sync {
 
     /// Something came to light that only a test of the connection wants to know.
     fn found(&self, _: Fact) {}
+
+    /// What was seen of the server's TLS, also where its certificate was refused.
+    fn saw_tls(&self, _: TlsSeen) {}
 }
 
 /// A message as the server lists it.

@@ -6,6 +6,7 @@
 
 mod mail;
 mod notice;
+mod posture;
 mod schedule;
 mod store;
 
@@ -15,6 +16,7 @@ pub use mail::{
     ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, Tunnels, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
+pub use posture::PostureStore;
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,

@@ -24,10 +24,13 @@ use domain::{
     ledger::{Deletion, DeletionProof, PlannedDeletion, Trouble},
     message::{MessageIndex, MessageQuery, MessageRow},
     page::{Page, PageRequest},
+    posture::TlsSeen,
     time::Timestamp,
 };
 
-use super::{FailedFetch, Listed, MailboxState, Part, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
+use super::{
+    FailedFetch, Listed, MailboxState, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore,
+};
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +83,7 @@ pub trait Store:
     + SmtpStore
     + ScheduleStore
     + ReportRunStore
+    + PostureStore
 {
 }
 
@@ -98,6 +102,7 @@ impl<T> Store for T where
         + SmtpStore
         + ScheduleStore
         + ReportRunStore
+        + PostureStore
 {
 }
 
@@ -642,6 +647,26 @@ pub struct Finished {
     /// The visit goes on: the connection stays open for the next check.
     pub keeps_lease: bool,
     pub transcript: Option<String>,
+    /// What this visit saw of the server's TLS, if it came so far. It is written down if it is not what was seen before.
+    pub tls: Option<TlsSeen>,
+}
+
+impl Finished {
+    /// Stands for what was seen of TLS in this mailbox: equal marks, nothing to write.
+    pub fn tls_mark(&self, epoch: i64) -> Option<i64> {
+        let TlsSeen { version, suite, not_after, issuer, fingerprint } = self.tls.as_ref()?;
+        let mut hash = blake3::Hasher::new();
+        for number in [epoch, not_after.map_or(i64::MIN, |it| it.0)] {
+            hash.update(&number.to_le_bytes());
+        }
+        for text in [version, suite, issuer, fingerprint] {
+            hash.update(text.as_bytes());
+            hash.update(&[0]);
+        }
+        let mut mark = [0; 8];
+        hash.finalize_xof().fill(&mut mark);
+        Some(i64::from_le_bytes(mark))
+    }
 }
 
 #[async_trait]
