@@ -9,8 +9,8 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts,
-    ports::{Clock, ConnectorProbe, HookSender, MailSender, MailServer, Store},
+    Parts, Service, SignInAttempts, Tokens,
+    ports::{Clock, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::Vault,
 };
@@ -60,6 +60,8 @@ impl System {
         let egress = Arc::new(mail.egress());
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
+        let endpoint: Arc<dyn TokenEndpoint> = Arc::new(mail.clone());
+        let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock), endpoint);
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
         let mail: Arc<dyn MailServer> = if demo {
             let since = demo::since(&*store, clock.now()).await?;
@@ -70,6 +72,7 @@ impl System {
         let collector = Collector::new(CollectorParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
@@ -79,6 +82,7 @@ impl System {
         let reports = Reports::new(ReportsParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             sender: Arc::clone(&sender),
             clock: Arc::clone(&clock),
             fonts,
@@ -87,6 +91,7 @@ impl System {
         let watchman = Watchman::new(WatchmanParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             sender: Arc::clone(&sender),
             hooks,
             clock: Arc::clone(&clock),
@@ -96,6 +101,7 @@ impl System {
             store,
             clock,
             vault,
+            tokens,
             reader: Arc::new(Reader),
             certificates: Arc::new(Reader),
             egress,

@@ -45,6 +45,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::RemoteViewed => words.remote_viewed,
         AuditAction::NoticesChanged => words.notices_changed,
         AuditAction::NoticesTested => words.notices_tested,
+        AuditAction::OauthConsented => words.oauth_consented,
     }
 }
 

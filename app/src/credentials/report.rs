@@ -33,7 +33,10 @@ pub fn ReportPage() -> impl IntoView {
     let wanted = Memo::new(move |_| (search.get(), request.get()));
     let answer = Resource::new(move || wanted.get(), |(search, page)| list_credentials(search, page));
     view! {
-        <Page title=words.title tools=move || view! { <a class="button primary" href=format!("{PATH}/new")>{words.create}</a> }>
+        <Page title=words.title tools=move || view! {
+            <a class="button" href=format!("{}/new", crate::oauth::PATH)>{words.create_oauth}</a>
+            <a class="button primary" href=format!("{PATH}/new")>{words.create}</a>
+        }>
             <Form method="GET" action=PATH attr:class="filters" attr:role="search">
                 <div class="field">
                     <label for="name">{words.name}</label>
@@ -98,6 +101,7 @@ fn Row(credential: Credential) -> impl IntoView {
     let words = &context::words().credentials;
     let id = credential.id;
     let name_id = format!("credential-{id}");
+    let href = if credential.is_oauth { format!("{}/{id}", crate::oauth::PATH) } else { format!("{PATH}/{id}") };
     let uses = if credential.n_uses == 0 { words.unused.to_owned() } else { words.uses(credential.n_uses) };
     view! {
         <tr>
@@ -106,7 +110,7 @@ fn Row(credential: Credential) -> impl IntoView {
             <td><bdi>{credential.username}</bdi></td>
             <td>{words.secret_set(day(credential.secret_set_at), credential.secret_set_by)}</td>
             <td>{uses}</td>
-            <td><a href=format!("{PATH}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.edit}</a></td>
+            <td><a href=href aria-describedby=name_id><Icon name="pencil"/>{words.edit}</a></td>
         </tr>
     }
 }

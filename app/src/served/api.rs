@@ -1,6 +1,6 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, AuthorityId, CheckRunId, RemoteId, ScheduleId};
+use domain::ids::{AccountId, AuthorityId, CheckRunId, CredentialId, RemoteId, ScheduleId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,13 @@ pub enum Part {
     Authorities { search: String, page: u32 },
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
+    OAuth { id: Option<CredentialId> },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, egress, ledger, schedules};
+    use crate::{accounts, audit, authorities, checks, egress, ledger, oauth, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -41,6 +42,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Authorities { search, page } => authorities::report::load(&search, page).await?,
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
+        Part::OAuth { id } => oauth::form::load(id).await?,
     };
     Ok(view.to_html())
 }

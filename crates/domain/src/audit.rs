@@ -47,10 +47,11 @@ pub enum AuditAction {
     RemoteViewed,
     NoticesChanged,
     NoticesTested,
+    OauthConsented,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -90,6 +91,7 @@ impl AuditAction {
         Self::RemoteViewed,
         Self::NoticesChanged,
         Self::NoticesTested,
+        Self::OauthConsented,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -133,6 +135,7 @@ impl AuditAction {
             Self::RemoteViewed => "remote_viewed",
             Self::NoticesChanged => "notices_changed",
             Self::NoticesTested => "notices_tested",
+            Self::OauthConsented => "oauth_consented",
         }
     }
 

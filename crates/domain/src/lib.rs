@@ -18,6 +18,7 @@ pub mod incident;
 pub mod ledger;
 pub mod message;
 pub mod notices;
+pub mod oauth;
 pub mod page;
 pub mod problem;
 pub mod query;

@@ -16,10 +16,12 @@ mod pop3;
 mod probe;
 mod reader;
 mod refusal;
+mod sasl;
 mod smtp;
 mod ssh;
 mod stages;
 mod tls;
+mod token;
 mod wire;
 
 use std::{sync::Arc, time::Duration};

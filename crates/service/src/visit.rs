@@ -12,14 +12,20 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-    ports::{AuthorityBundle, MailError, Store, Submission, ViaConnector, Visit},
+    ports::{AuthorityBundle, MailError, SealedCredential, Store, Submission, ViaConnector, Visit},
     secret::Secret,
+    tokens::Tokens,
     vault::Vault,
 };
 
 /// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
-pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> Result<Visit, MailError> {
-    let (username, password) = no_key(open(store, vault, account.draft.credential_id).await?)?;
+pub async fn open_visit(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    account: &Account,
+) -> Result<Visit, MailError> {
+    let (username, password) = show(store, vault, tokens, account.draft.credential_id).await?;
     let connector = open_route(store, vault, account.draft.destination.route).await?;
     Ok(Visit {
         protocol: account.draft.protocol,
@@ -33,13 +39,22 @@ pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> 
 }
 
 /// The same for one submission of mail.
-pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> Result<Submission, MailError> {
+pub async fn open_submission(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    smtp: &Smtp,
+) -> Result<Submission, MailError> {
     let draft = &smtp.draft;
+    let credential = match draft.credential_id {
+        Some(id) => Some(show(store, vault, tokens, id).await?),
+        None => None,
+    };
     Ok(Submission {
         destination: draft.destination.clone(),
         connector: open_route(store, vault, draft.destination.route).await?,
         authority: find_authority(store, &draft.destination).await?,
-        credential: open_optional(store, vault, draft.credential_id).await?.map(no_key).transpose()?,
+        credential,
         sender: draft.sender.clone(),
     })
 }
@@ -111,11 +126,38 @@ async fn open_optional(
     }
 }
 
+/// What is shown to a mail server: the password, or a token in its place.
+async fn show(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    id: CredentialId,
+) -> Result<(String, Secret), MailError> {
+    let found = find(store, id).await?;
+    if found.is_oauth {
+        return Ok((found.username, tokens.access_token(id).await?));
+    }
+    no_key(unseal(vault, id, found)?)
+}
+
+/// The stored secret itself, for a connector.
 async fn open(store: &dyn Store, vault: &Vault, id: CredentialId) -> Result<(String, Secret), MailError> {
+    let found = find(store, id).await?;
+    if found.is_oauth {
+        let message = "the credential is for OAuth 2.0, which only mail servers understand: choose one with a password";
+        return Err(MailError::new(ErrorKind::Connector, Stage::Connector, message));
+    }
+    unseal(vault, id, found)
+}
+
+async fn find(store: &dyn Store, id: CredentialId) -> Result<SealedCredential, MailError> {
     let found = store.sealed_credential(id).await.map_err(|_| failed("the credential could not be read"))?;
-    let (username, sealed) = found.ok_or_else(|| failed("the credential does not exist any more"))?;
-    let secret = vault.open(&bound_to(id), &sealed.0).map_err(|it| failed(&it.to_string()))?;
-    Ok((username, secret))
+    found.ok_or_else(|| failed("the credential does not exist any more"))
+}
+
+fn unseal(vault: &Vault, id: CredentialId, found: SealedCredential) -> Result<(String, Secret), MailError> {
+    let secret = vault.open(&bound_to(id), &found.secret.0).map_err(|it| failed(&it.to_string()))?;
+    Ok((found.username, secret))
 }
 
 fn failed(message: &str) -> MailError {

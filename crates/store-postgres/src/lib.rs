@@ -11,6 +11,7 @@ mod connectors;
 mod credentials;
 mod error;
 mod ledger;
+mod oauth;
 mod record;
 mod remote;
 mod report_runs;

@@ -5,6 +5,7 @@ mod checks;
 mod downloads;
 mod forms;
 mod health;
+mod oauth;
 mod pages;
 mod refused;
 #[cfg(test)]
@@ -66,6 +67,10 @@ pub(crate) fn router(service: Service, config: Config) -> Router {
         .route(&account("delete-older/{id}"), post(forms::delete_older))
         .route("/settings/credentials/save/{id}", get(pages::page).post(forms::save_credential))
         .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
+        .route(oauth::CALLBACK, get(oauth::callback))
+        .route("/settings/credentials/oauth/{id}", get(pages::page).post(oauth::save))
+        .route("/settings/credentials/oauth/{id}/start", post(oauth::start))
+        .route("/settings/credentials/oauth/{id}/fetch", post(oauth::fetch))
         .route("/settings/connectors/save/{id}", get(pages::page).post(forms::save_connector))
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
         .route("/settings/connectors/host-key/{id}", post(forms::approve_host_key))

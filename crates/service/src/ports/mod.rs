@@ -6,6 +6,7 @@
 
 mod mail;
 mod notice;
+mod oauth;
 mod schedule;
 mod store;
 
@@ -15,14 +16,15 @@ pub use mail::{
     RemoteKey, Side, StageLog, Transcript, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
+pub use oauth::{Consent, KeptTokens, OAuthRow, OAuthStore, TokenEndpoint};
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
     AccountStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectorStore, CredentialStore,
-    Finished, KnownRemote, Lease, LedgerStore, Purged, RemoteState, SealedSecret, Session, Store, StoreError, Stored,
-    Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    Finished, KnownRemote, Lease, LedgerStore, Purged, RemoteState, SealedCredential, SealedSecret, Session, Store,
+    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

@@ -22,7 +22,7 @@ use domain::{
     time::Timestamp,
 };
 
-use super::{FailedFetch, Listed, MailboxState, Part, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
+use super::{FailedFetch, Listed, MailboxState, OAuthStore, Part, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore};
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,15 @@ impl std::fmt::Debug for SealedSecret {
     }
 }
 
+/// A credential as a visit needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedCredential {
+    pub username: String,
+    pub secret: SealedSecret,
+    /// The secret is an OAuth 2.0 client's and is shown to the provider alone.
+    pub is_oauth: bool,
+}
+
 /// All stores; one value implements them for one database.
 pub trait Store:
     AccountStore
@@ -73,6 +82,7 @@ pub trait Store:
     + SmtpStore
     + ScheduleStore
     + ReportRunStore
+    + OAuthStore
 {
 }
 
@@ -89,6 +99,7 @@ impl<T> Store for T where
         + SmtpStore
         + ScheduleStore
         + ReportRunStore
+        + OAuthStore
 {
 }
 
@@ -166,8 +177,7 @@ pub trait CredentialStore: Send + Sync {
     async fn list_credentials(&self, search: &str, page: PageRequest) -> Result<Page<Credential>, StoreError>;
     async fn credential_choices(&self) -> Result<Vec<Choice>, StoreError>;
     async fn find_credential(&self, id: CredentialId) -> Result<Option<Credential>, StoreError>;
-    /// User name and sealed secret.
-    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<(String, SealedSecret)>, StoreError>;
+    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<SealedCredential>, StoreError>;
     /// Reserves an id first, so that the secret can be bound to it: `seal` is called with it.
     async fn next_credential_id(&self) -> Result<CredentialId, StoreError>;
     async fn add_credential(
