@@ -14,6 +14,7 @@ const LANGUAGES: [&str; 3] = ["en", "pt-BR", "es"];
 /// browser that asks for one does not compile.
 const SERVER_ONLY: &[&str] =
     &["agents", "audit", "authorities", "connection_tests", "egress", "lists", "notice", "posture"];
+const SERVER_ONLY: [&str; 5] = ["audit", "authorities", "egress", "notice", "oauth"];
 const NATIVE: &str = "#[cfg(not(target_arch = \"wasm32\"))]";
 /// Between two texts of a language's list.
 const SEPARATOR: char = '\u{1e}';

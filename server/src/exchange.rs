@@ -27,11 +27,12 @@ use crate::api::dto::{AccountOut, AuthorityOut, Body, ConnectorOut, CredentialOu
 /// The only form of the document so far.
 const VERSION: u32 = 1;
 /// What a record of this installation has and a document does not.
-const LOCAL: [&str; 15] = [
+const LOCAL: [&str; 16] = [
     "id",
     "version",
     "used_by",
     "secret_set_at",
+    "last_accepted_at",
     "credential_id",
     "network_connector_id",
     "use_network_connector",

@@ -9,8 +9,8 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts, TestRuns,
-    ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store},
+    Parts, Service, SignInAttempts, TestRuns, Tokens,
+    ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::Vault,
 };
@@ -63,6 +63,8 @@ impl System {
         let hub = mail.hub();
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
+        let endpoint: Arc<dyn TokenEndpoint> = Arc::new(mail.clone());
+        let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock), endpoint);
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
         let (mail, connections): (Arc<dyn MailServer>, Arc<dyn ConnectionProbe>) = if demo {
             let since = demo::since(&*store, clock.now()).await?;
@@ -74,6 +76,7 @@ impl System {
         let collector = Collector::new(CollectorParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             mail,
             reader: Arc::new(Reader),
             clock: Arc::clone(&clock),
@@ -84,6 +87,7 @@ impl System {
         let reports = Reports::new(ReportsParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             sender: Arc::clone(&sender),
             clock: Arc::clone(&clock),
             fonts,
@@ -92,6 +96,7 @@ impl System {
         let watchman = Watchman::new(WatchmanParts {
             store: Arc::clone(&store),
             vault: Arc::clone(&vault),
+            tokens: tokens.clone(),
             sender: Arc::clone(&sender),
             hooks,
             clock: Arc::clone(&clock),
@@ -101,6 +106,7 @@ impl System {
             store,
             clock,
             vault,
+            tokens,
             reader: Arc::new(Reader),
             certificates: Arc::new(Reader),
             egress,

@@ -50,6 +50,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::NoticesChanged => words.notices_changed,
         AuditAction::NoticesTested => words.notices_tested,
         AuditAction::ConnectionTested => words.connection_tested,
+        AuditAction::OauthConsented => words.oauth_consented,
     }
 }
 

@@ -234,6 +234,8 @@ mod tests {
             username: "ana".to_owned(),
             secret_set_at: Timestamp::from_seconds(1_768_219_200),
             secret_set_by: "ana".to_owned(),
+            is_oauth: false,
+            last_accepted_at: None,
             n_uses: 0,
         };
         let details = Details { credential: Some(credential), ..Details::default() };

@@ -39,6 +39,7 @@ fn Row(credential: Credential) -> impl IntoView {
         0 => words.lists.unused.to_owned(),
         n_uses => words.lists.uses_records(n_uses),
     };
+    let place = if credential.is_oauth { crate::oauth::PATH } else { PATH };
     view! {
         <td>{id.to_string()}</td>
         <th scope="row" id=name_id.clone()><bdi>{credential.name}</bdi></th>
@@ -46,7 +47,7 @@ fn Row(credential: Credential) -> impl IntoView {
         <td>{words.credentials.secret_set(day(credential.secret_set_at), credential.secret_set_by)}</td>
         <td>{uses}</td>
         <td>
-            <a href=format!("{PATH}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.lists.edit_credential}</a>
+            <a href=format!("{place}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.lists.edit_credential}</a>
         </td>
     }
 }

@@ -1,6 +1,8 @@
 //! The server function of pages that only show.
 
-use domain::ids::{AccountId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, RemoteId, ScheduleId};
+use domain::ids::{
+    AccountId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, CredentialId, RemoteId, ScheduleId,
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -26,13 +28,14 @@ pub enum Part {
     ConnectionTests { account: AccountId, shown: Option<ConnectionTestId> },
     ConnectionTest { run: String },
     Posture { query: String },
+    OAuth { id: Option<CredentialId> },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
     use crate::{
-        accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, egress, ledger,
+        accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, egress, ledger, oauth,
         posture, schedules, smtp,
     };
 
@@ -57,6 +60,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::ConnectionTests { account, shown } => connection_tests::account::load(account, shown).await?,
         Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
         Part::Posture { query } => posture::picture::load(&query).await?,
+        Part::OAuth { id } => oauth::form::load(id).await?,
     };
     Ok(view.to_html())
 }

@@ -15,6 +15,7 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "account-restored" => words.accounts.flash_restored,
         "older-deleted" => words.accounts.flash_older,
         "credential-saved" => words.credentials.saved,
+        "oauth-connected" => words.credentials.connected,
         "credential-deleted" => words.credentials.deleted,
         "smtp-saved" => words.smtp.saved,
         "smtp-deleted" => words.smtp.deleted,

@@ -17,7 +17,7 @@ use domain::{
     incident::Instance,
 };
 use service::{
-    CheckTicket, Checker, Error, StartError,
+    CheckTicket, Checker, Error, StartError, Tokens,
     ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Tunnels, Way},
     vault::Vault,
 };
@@ -49,6 +49,9 @@ const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_mins(2);
 /// How often is looked whether an account whose connection waits was changed.
 const CHANGES_EVERY: Duration = Duration::from_secs(3);
+/// How often is looked whether access tokens are to be renewed, and how many are in one turn.
+const RENEW_EVERY: Duration = Duration::from_secs(30);
+const RENEW_AT_ONCE: u32 = 20;
 /// A connection that waits is used at least so often: a server may end one that is idle for half an hour (RFC 2177).
 const IDLE_MAX: Duration = Duration::from_mins(28);
 
@@ -56,6 +59,7 @@ const IDLE_MAX: Duration = Duration::from_mins(28);
 pub struct CollectorParts {
     pub store: Arc<dyn Store>,
     pub vault: Arc<Vault>,
+    pub tokens: Tokens,
     pub mail: Arc<dyn MailServer>,
     pub reader: Arc<dyn MessageReader>,
     pub clock: Arc<dyn Clock>,
@@ -158,6 +162,7 @@ impl Inner {
         tokio::select! {
             () = checks => {}
             () = self.say_alive() => {}
+            () = self.renew_tokens() => {}
             _ = shutdown.wait_for(|it| *it) => {}
         }
         self.stopping.cancel();
@@ -167,6 +172,19 @@ impl Inner {
         }
         if let Err(error) = store.remove_instance(&self.owner).await {
             tracing::debug!(%error, "this instance could not sign off");
+        }
+    }
+
+    /// Renews access tokens ahead of their expiry: whoever has none to wait for is checked at once.
+    async fn renew_tokens(&self) {
+        if !self.parts.settings.role.checks() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            sleep(RENEW_EVERY).await;
+            if let Err(error) = self.parts.tokens.renew_due(RENEW_AT_ONCE).await {
+                tracing::warn!(%error, "the OAuth 2.0 tokens that are due could not be read");
+            }
         }
     }
 

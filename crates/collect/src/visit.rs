@@ -160,9 +160,15 @@ impl Check<'_> {
     }
 
     async fn open(&self) -> Result<Box<dyn Mailbox>, Stop> {
-        let mut visit = open_visit(&*self.parts.store, &self.parts.vault, self.account).await?;
+        let parts = self.parts;
+        let mut visit = open_visit(&*parts.store, &parts.vault, &parts.tokens, self.account).await?;
         visit.transcript = self.transcript.clone().map(|it| it as Arc<dyn Transcript>);
-        let opened = self.parts.mail.open(&visit, Arc::new(self.log.clone())).await;
+        let mut opened = parts.mail.open(&visit, Arc::new(self.log.clone())).await;
+        // A token can be revoked before its time: whether that is all, a new one tells.
+        if visit.password.is_token() && opened.as_ref().is_err_and(is_refusal) {
+            visit.password = parts.tokens.instead_of(self.account.draft.credential_id, &visit.password).await?;
+            opened = parts.mail.open(&visit, Arc::new(self.log.clone())).await;
+        }
         if let Some(connector) = &visit.connector {
             let now = self.parts.clock.now();
             record_contact(&*self.parts.store, connector.id, now, opened.as_ref().err()).await;
@@ -270,4 +276,8 @@ impl Check<'_> {
 /// IMAP: a message that came or went changes the UID that is next, or the number (RFC 9051 section 2.3.1.1). POP3 says too little.
 fn is_unchanged(before: Option<MailboxState>, now: MailboxState) -> bool {
     now.uid_validity.is_some() && now.uid_next.is_some() && before == Some(now)
+}
+
+fn is_refusal(error: &MailError) -> bool {
+    matches!(error.kind, ErrorKind::Authentication | ErrorKind::Expired)
 }

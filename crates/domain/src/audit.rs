@@ -52,10 +52,11 @@ pub enum AuditAction {
     NoticesChanged,
     NoticesTested,
     ConnectionTested,
+    OauthConsented,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -100,6 +101,7 @@ impl AuditAction {
         Self::NoticesChanged,
         Self::NoticesTested,
         Self::ConnectionTested,
+        Self::OauthConsented,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -148,6 +150,7 @@ impl AuditAction {
             Self::NoticesChanged => "notices_changed",
             Self::NoticesTested => "notices_tested",
             Self::ConnectionTested => "connection_tested",
+            Self::OauthConsented => "oauth_consented",
         }
     }
 

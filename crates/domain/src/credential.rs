@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::CredentialId,
+    oauth::OAuthDraft,
     problem::{Problem, Problems, Rule, line},
     time::Timestamp,
 };
@@ -19,6 +20,10 @@ pub struct Credential {
     pub username: String,
     pub secret_set_at: Timestamp,
     pub secret_set_by: String,
+    /// Its secret is an OAuth 2.0 client's, and servers are shown tokens.
+    pub is_oauth: bool,
+    /// When a mail server let it in last, exact to the hour.
+    pub last_accepted_at: Option<Timestamp>,
     /// How many accounts and connectors use it.
     pub n_uses: u64,
 }
@@ -73,6 +78,8 @@ fn private_key(text: &str) -> Result<SecretInput, Rule> {
 pub struct CredentialDraft {
     pub name: String,
     pub username: String,
+    /// For a secret that is an OAuth 2.0 client's.
+    pub oauth: Option<OAuthDraft>,
 }
 
 impl CredentialForm {
@@ -118,7 +125,7 @@ impl CredentialForm {
         }
         match (name, username, problems.into_vec()) {
             (Some(name), Some(username), problems) if problems.is_empty() => {
-                Ok((CredentialDraft { name, username }, secret))
+                Ok((CredentialDraft { name, username, oauth: None }, secret))
             }
             (_, _, problems) => Err(problems),
         }

@@ -20,6 +20,7 @@ pub mod incident;
 pub mod ledger;
 pub mod message;
 pub mod notices;
+pub mod oauth;
 pub mod page;
 pub mod posture;
 pub mod problem;

@@ -47,20 +47,13 @@ impl HookSender for Mail {
 
 impl Mail {
     async fn post_within(&self, hook: &Webhook, body: &[u8], deadline: Duration) -> Result<u16, MailError> {
-        let posted = timeout(deadline, async {
-            // One deadline for all stages: the one of a single stage would only cut what this one cuts anyway.
-            let stages = Stages::new(Arc::new(Unheard), deadline.saturating_mul(2));
-            let stream = self.reach(hook, &stages).await?;
-            exchange(stream, hook, body).await
-        });
-        posted.await.unwrap_or_else(|_| {
-            let message = format!("{} did not answer within {} s", hook.authority(), deadline.as_secs());
-            Err(MailError::new(ErrorKind::Timeout, Stage::Send, message))
-        })
+        within(deadline, hook, async { exchange(self.reach(hook, deadline).await?, hook, body).await }).await
     }
 
     /// Connected to an address that passed the policy, and secured if the URL says so.
-    async fn reach(&self, hook: &Webhook, stages: &Stages) -> Result<Box<dyn Stream>, MailError> {
+    pub(crate) async fn reach(&self, hook: &Webhook, deadline: Duration) -> Result<Box<dyn Stream>, MailError> {
+        // One deadline for all stages: the one of a single stage would only cut what this one cuts anyway.
+        let stages = &Stages::new(Arc::new(Unheard), deadline.saturating_mul(2));
         let security = if hook.is_secure { Security::Implicit(Trust::System) } else { Security::Plain };
         let destination =
             Destination { address: hook.address.clone(), port: hook.port, security, route: Route::Direct };
@@ -75,6 +68,18 @@ impl Mail {
     }
 }
 
+/// The whole exchange, or an error that says who was silent.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    url: &Webhook,
+    work: impl Future<Output = Result<T, MailError>>,
+) -> Result<T, MailError> {
+    timeout(deadline, work).await.unwrap_or_else(|_| {
+        let message = format!("{} did not answer within {} s", url.authority(), deadline.as_secs());
+        Err(MailError::new(ErrorKind::Timeout, Stage::Send, message))
+    })
+}
+
 /// Nobody watches a webhook's stages: what failed is in its error.
 struct Unheard;
 
@@ -86,27 +91,47 @@ impl StageLog for Unheard {
 
 /// Posts, and answers with the status, whatever it is: a redirect could lead to where the policy does not allow.
 async fn exchange(stream: Box<dyn Stream>, hook: &Webhook, body: &[u8]) -> Result<u16, MailError> {
-    let broken = |it: hyper::Error| {
-        let message = format!("the connection to {} broke: {it}", hook.authority());
-        MailError::new(ErrorKind::Protocol, Stage::Send, message)
-    };
-    let request = Request::post(&hook.path)
-        .header(header::HOST, hook.authority())
+    let answer = send(stream, hook, "application/json", Bytes::copy_from_slice(body)).await?;
+    _ = timeout(BODY_DEADLINE, drain(answer.body)).await;
+    tracing::debug!(authority = hook.authority(), status = answer.status, "a webhook answered");
+    Ok(answer.status)
+}
+
+/// The beginning of an answer. The rest comes for as long as this is kept.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Incoming,
+    /// The connection moves while its future is polled; the set ends it when it is dropped.
+    _tasks: JoinSet<hyper::Result<()>>,
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn send(
+    stream: Box<dyn Stream>,
+    url: &Webhook,
+    content_type: &'static str,
+    body: Bytes,
+) -> Result<Answer, MailError> {
+    let request = Request::post(&url.path)
+        .header(header::HOST, url.authority())
         .header(header::USER_AGENT, USER_AGENT)
-        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONTENT_TYPE, content_type)
         .header(header::CONNECTION, "close")
-        .body(Full::new(Bytes::copy_from_slice(body)))
-        .map_err(|_| MailError::new(ErrorKind::Internal, Stage::Send, "the webhook's URL cannot be sent"))?;
+        .body(Full::new(body))
+        .map_err(|_| MailError::new(ErrorKind::Internal, Stage::Send, "the URL cannot be sent"))?;
+    let broken = |it| broken(url, &it);
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(HEADER_MAX).handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // The connection moves while its future is polled; the set ends it when this function is left or dropped.
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken)?;
-    let status = answer.status().as_u16();
-    _ = timeout(BODY_DEADLINE, drain(answer.into_body())).await;
-    tracing::debug!(authority = hook.authority(), status, "a webhook answered");
-    Ok(status)
+    Ok(Answer { status: answer.status().as_u16(), body: answer.into_body(), _tasks: tasks })
+}
+
+pub(crate) fn broken(url: &Webhook, error: &hyper::Error) -> MailError {
+    let message = format!("the connection to {} broke: {error}", url.authority());
+    MailError::new(ErrorKind::Protocol, Stage::Send, message)
 }
 
 async fn drain(mut body: Incoming) {

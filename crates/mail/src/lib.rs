@@ -17,10 +17,12 @@ mod pop3;
 mod probe;
 mod reader;
 mod refusal;
+mod sasl;
 mod smtp;
 mod ssh;
 mod stages;
 mod tls;
+mod token;
 pub mod tunnel;
 mod wire;
 

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    account::Security,
+    account::{Destination, Security},
     check::{ErrorKind, Stage},
     email::EmailAddress,
 };
@@ -26,7 +26,10 @@ use lettre::{
         response::Response,
     },
 };
-use service::ports::{Fate, MailError, MailSender, Outbox, SendError, StageLog, Submission};
+use service::{
+    ports::{Fate, MailError, MailSender, Outbox, SendError, StageLog, Submission},
+    secret::Secret,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
@@ -34,6 +37,7 @@ use tokio::{
 
 use crate::{
     Mail, protocol, said,
+    sasl::{self, Mechanism as TokenMechanism},
     stages::Stages,
     tls::Expected,
     wire::{Stream, Wire},
@@ -87,6 +91,10 @@ impl Mail {
         let mut connection = stages.run(Stage::Greeting, connect).await?;
         if let Some((name, secret)) = &submission.credential {
             let authenticate = async {
+                if secret.is_token() {
+                    let mechanism = show_token(&mut connection, name, secret, destination).await?;
+                    return Ok(((), mechanism.name().to_owned()));
+                }
                 let credentials = Credentials::new(name.clone(), secret.expose().to_owned());
                 let mechanisms = [Mechanism::Plain, Mechanism::Login];
                 let info = connection.server_info();
@@ -103,6 +111,31 @@ impl Mail {
         }
         Ok(connection)
     }
+}
+
+/// Lettre knows XOAUTH2 only, and takes the reason of a refusal for a fault. A server that does not offer that one is shown the
+/// token by the standard's.
+async fn show_token(
+    connection: &mut AsyncSmtpConnection,
+    name: &str,
+    token: &Secret,
+    destination: &Destination,
+) -> Result<TokenMechanism, MailError> {
+    sasl::must_be_secure(destination)?;
+    let has_old = connection.server_info().supports_auth_mechanism(Mechanism::Xoauth2);
+    let mechanism = if has_old { TokenMechanism::Xoauth2 } else { TokenMechanism::OauthBearer };
+    let initial = mechanism.initial(name, token, destination);
+    let command = format!("AUTH {} {initial}\r\n", mechanism.name());
+    let answer = connection.command(command).await.map_err(|it| refused_credential(&it))?;
+    if !answer.has_code(334) {
+        return Ok(mechanism);
+    }
+    let status = answer.first_line().and_then(|it| sasl::status(it.as_bytes()));
+    let refused = match connection.command(format!("{}\r\n", mechanism.abort())).await {
+        Ok(_) => protocol(Stage::Authenticate, "the server refuses the token and goes on as if it did not"),
+        Err(error) => refused_credential(&error),
+    };
+    Err(sasl::with_status(refused, status))
 }
 
 /// The dialogue before TLS (RFC 3207): greeting, EHLO, STARTTLS, and nothing after it.

@@ -54,7 +54,11 @@ impl Credentials<'_> {
             if form.version.parse() != Ok(before.version) {
                 return Err(Error::Conflict);
             }
-            let (draft, secret) = form.draft().map_err(Error::Invalid)?;
+            let (mut draft, secret) = form.draft().map_err(Error::Invalid)?;
+            if before.is_oauth {
+                // They have a form of their own.
+                draft.oauth = self.0.store.find_oauth(id).await?.map(|it| it.status.settings);
+            }
             let secret = secret.map(|it| self.seal(id, it)).transpose()?;
             let subject = format!("credential {id} \"{}\"", draft.name);
             let mut after = form.without_secrets();
@@ -94,7 +98,7 @@ impl Credentials<'_> {
         }
     }
 
-    fn seal(&self, id: CredentialId, secret: SecretInput) -> Result<SealedSecret, Error> {
+    pub(crate) fn seal(&self, id: CredentialId, secret: SecretInput) -> Result<SealedSecret, Error> {
         let sealed = self.0.vault.seal(&bound_to(id), &Secret::new(secret.0));
         sealed.map(SealedSecret).map_err(|it| Error::internal(&it))
     }

@@ -15,6 +15,7 @@ mod egress;
 mod error;
 mod ledger;
 mod messages;
+mod oauth;
 pub mod ports;
 mod posture;
 mod schedules;
@@ -22,6 +23,7 @@ pub mod secret;
 mod sign_in;
 mod smtp;
 mod stages;
+mod tokens;
 pub mod vault;
 mod visit;
 mod watch;
@@ -41,9 +43,11 @@ pub use error::Error;
 pub use ledger::Ledger;
 pub use messages::{Messages, RawMessage};
 pub use posture::{POSTURE_EXPORTED_MAX, Posture};
+pub use oauth::{Callback, OAuth};
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
+pub use tokens::Tokens;
 pub use visit::{open_submission, open_visit, record_contact};
 pub use watch::{Watch, notices};
 
@@ -65,6 +69,7 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub vault: Arc<Vault>,
+    pub tokens: Tokens,
     pub reader: Arc<dyn MessageReader>,
     pub certificates: Arc<dyn CertificateReader>,
     pub egress: Arc<dyn EgressPolicy>,
@@ -80,6 +85,12 @@ pub struct Parts {
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
+}
+
+impl Parts {
+    pub(crate) fn credentials(&self) -> Credentials<'_> {
+        Credentials(self)
+    }
 }
 
 impl Service {
@@ -98,6 +109,10 @@ impl Service {
 
     pub fn credentials(&self) -> Credentials<'_> {
         Credentials(&self.0)
+    }
+
+    pub fn oauth(&self) -> OAuth<'_> {
+        OAuth(&self.0)
     }
 
     pub fn connectors(&self) -> Connectors<'_> {

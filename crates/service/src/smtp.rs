@@ -116,7 +116,8 @@ impl SmtpAccounts<'_> {
         language: &str,
         log: &Arc<Stages>,
     ) -> Result<(), SendError> {
-        let submission = open_submission(&*self.0.store, &self.0.vault, smtp).await.map_err(SendError::before)?;
+        let submission =
+            open_submission(&*self.0.store, &self.0.vault, &self.0.tokens, smtp).await.map_err(SendError::before)?;
         let mut outbox = self.0.sender.open(&submission, Arc::clone(log) as Arc<dyn StageLog>).await?;
         let message = self.0.reporter.test_message(&smtp.draft, to, language, self.0.clock.now());
         outbox.address(to).await?;

@@ -12,25 +12,52 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-    ports::{AuthorityBundle, Depth, MailError, Store, Submission, ViaConnector, Visit},
-    secret::Secret,
-    vault::Vault,
-};
-
-/// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
-pub async fn open_visit(store: &dyn Store, vault: &Vault, account: &Account) -> Result<Visit, MailError> {
-    open_draft(store, vault, &account.draft, Depth::Mailbox).await
+pub async fn open_visit(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    account: &Account,
+) -> Result<Visit, MailError> {
+    open_draft(store, vault, tokens, &account.draft, Depth::Mailbox).await
 }
 
 /// The same for a test of values that may not be saved; a test that does not sign in opens no credential of the account.
 pub(crate) async fn open_draft(
     store: &dyn Store,
     vault: &Vault,
+    tokens: &Tokens,
     draft: &AccountDraft,
     depth: Depth,
 ) -> Result<Visit, MailError> {
     let (username, password) = match depth {
-        Depth::Mailbox => no_key(open(store, vault, draft.credential_id).await?)?,
+        Depth::Mailbox => show(store, vault, tokens, draft.credential_id).await?,
+        Depth::Greeting => (String::new(), Secret::new(String::new())),
+    };
+    secret::Secret,
+    tokens::Tokens,
+    vault::Vault,
+};
+
+/// Opens the account's credential, and its connector's if it has one, for one visit to the destination they were granted for.
+pub async fn open_visit(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    account: &Account,
+) -> Result<Visit, MailError> {
+    open_draft(store, vault, tokens, &account.draft, Depth::Mailbox).await
+}
+
+/// The same for a test of values that may not be saved; a test that does not sign in opens no credential of the account.
+pub(crate) async fn open_draft(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    draft: &AccountDraft,
+    depth: Depth,
+) -> Result<Visit, MailError> {
+    let (username, password) = match depth {
+        Depth::Mailbox => show(store, vault, tokens, draft.credential_id).await?,
         Depth::Greeting => (String::new(), Secret::new(String::new())),
     };
     Ok(Visit {
@@ -45,13 +72,22 @@ pub(crate) async fn open_draft(
 }
 
 /// The same for one submission of mail.
-pub async fn open_submission(store: &dyn Store, vault: &Vault, smtp: &Smtp) -> Result<Submission, MailError> {
+pub async fn open_submission(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    smtp: &Smtp,
+) -> Result<Submission, MailError> {
     let draft = &smtp.draft;
+    let credential = match draft.credential_id {
+        Some(id) => Some(show(store, vault, tokens, id).await?),
+        None => None,
+    };
     Ok(Submission {
         destination: draft.destination.clone(),
         connector: open_route(store, vault, draft.destination.route).await?,
         authority: find_authority(store, &draft.destination).await?,
-        credential: open_optional(store, vault, draft.credential_id).await?.map(no_key).transpose()?,
+        credential,
         sender: draft.sender.clone(),
     })
 }
@@ -123,11 +159,38 @@ async fn open_optional(
     }
 }
 
+/// What is shown to a mail server: the password, or a token in its place.
+async fn show(
+    store: &dyn Store,
+    vault: &Vault,
+    tokens: &Tokens,
+    id: CredentialId,
+) -> Result<(String, Secret), MailError> {
+    let found = find(store, id).await?;
+    if found.is_oauth {
+        return Ok((found.username, tokens.access_token(id).await?));
+    }
+    no_key(unseal(vault, id, found)?)
+}
+
+/// The stored secret itself, for a connector.
 async fn open(store: &dyn Store, vault: &Vault, id: CredentialId) -> Result<(String, Secret), MailError> {
+    let found = find(store, id).await?;
+    if found.is_oauth {
+        let message = "the credential is for OAuth 2.0, which only mail servers understand: choose one with a password";
+        return Err(MailError::new(ErrorKind::Connector, Stage::Connector, message));
+    }
+    unseal(vault, id, found)
+}
+
+async fn find(store: &dyn Store, id: CredentialId) -> Result<SealedCredential, MailError> {
     let found = store.sealed_credential(id).await.map_err(|_| failed("the credential could not be read"))?;
-    let (username, sealed) = found.ok_or_else(|| failed("the credential does not exist any more"))?;
-    let secret = vault.open(&bound_to(id), &sealed.0).map_err(|it| failed(&it.to_string()))?;
-    Ok((username, secret))
+    found.ok_or_else(|| failed("the credential does not exist any more"))
+}
+
+fn unseal(vault: &Vault, id: CredentialId, found: SealedCredential) -> Result<(String, Secret), MailError> {
+    let secret = vault.open(&bound_to(id), &found.secret.0).map_err(|it| failed(&it.to_string()))?;
+    Ok((found.username, secret))
 }
 
 fn failed(message: &str) -> MailError {

@@ -244,6 +244,9 @@ impl CheckStore for PostgresStore {
         let Some(ended) = ended else { return Err(StoreError::Fenced) };
         posture::record_tls(&mut tx, lease, finished, ended.tls_mark).await?;
         end_run(&mut tx, finished).await?;
+        if let Some(at) = health.last_success_at.filter(|_| health.failure.is_none()) {
+            note_accepted(&mut tx, lease, at).await?;
+        }
         let failure = health.failure.as_ref();
         sqlx::query!(
             "UPDATE accounts
@@ -422,6 +425,24 @@ async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, 
         .map_err(backend)?;
     }
     Ok(shares)
+}
+
+/// That a server took the credential, at most once an hour: a report needs no more, and a row that all share is not fought over.
+async fn note_accepted(tx: &mut Tx, lease: Lease, at: Timestamp) -> Result<(), StoreError> {
+    let an_hour_ago = at.0.saturating_sub(3_600_000_000);
+    sqlx::query!(
+        "UPDATE credentials SET last_accepted_at = $1
+         WHERE id = (SELECT credential_id FROM accounts WHERE id = $2 AND setup = $3)
+             AND (last_accepted_at IS NULL OR last_accepted_at < $4)",
+        at.0,
+        lease.account_id.0,
+        lease.setup,
+        an_hour_ago
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(backend)?;
+    Ok(())
 }
 
 /// What a refused credential, or one that works again, means for the other accounts that use it: nobody tries it on and on

@@ -10,11 +10,12 @@ use domain::{
     text::fold,
     time::Timestamp,
 };
-use service::ports::{CredentialStore, SealedSecret, StoreError};
+use service::ports::{CredentialStore, SealedCredential, SealedSecret, StoreError};
 
 use crate::{
     PostgresStore, Tx, audit,
     error::{backend, in_use, taken},
+    oauth,
     record::{count, pattern, user},
 };
 
@@ -25,6 +26,8 @@ struct Record {
     username: String,
     secret_set_at: i64,
     secret_set_by: String,
+    is_oauth: bool,
+    last_accepted_at: Option<i64>,
     n_uses: i64,
 }
 
@@ -37,6 +40,8 @@ impl From<Record> for Credential {
             username: record.username,
             secret_set_at: Timestamp(record.secret_set_at),
             secret_set_by: record.secret_set_by,
+            is_oauth: record.is_oauth,
+            last_accepted_at: record.last_accepted_at.map(Timestamp),
             n_uses: count(record.n_uses),
         }
     }
@@ -55,7 +60,8 @@ impl CredentialStore for PostgresStore {
         .map_err(backend)?;
         let records = sqlx::query_as!(
             Record,
-            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
+            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by, last_accepted_at,
+                 EXISTS (SELECT 1 FROM oauth WHERE credential_id = credentials.id) AS "is_oauth!: bool",
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
@@ -83,7 +89,8 @@ impl CredentialStore for PostgresStore {
     async fn find_credential(&self, id: CredentialId) -> Result<Option<Credential>, StoreError> {
         let record = sqlx::query_as!(
             Record,
-            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by,
+            r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by, last_accepted_at,
+                 EXISTS (SELECT 1 FROM oauth WHERE credential_id = credentials.id) AS "is_oauth!: bool",
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
@@ -97,12 +104,21 @@ impl CredentialStore for PostgresStore {
         Ok(record.map(Credential::from))
     }
 
-    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<(String, SealedSecret)>, StoreError> {
-        let row = sqlx::query!("SELECT username, sealed FROM credentials WHERE id = $1", id.0)
-            .fetch_optional(self.reader())
-            .await
-            .map_err(backend)?;
-        Ok(row.map(|it| (it.username, SealedSecret(it.sealed))))
+    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<SealedCredential>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT username, sealed,
+                 EXISTS (SELECT 1 FROM oauth WHERE credential_id = credentials.id) AS "is_oauth!: bool"
+             FROM credentials WHERE id = $1"#,
+            id.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .map_err(backend)?;
+        Ok(row.map(|it| SealedCredential {
+            username: it.username,
+            secret: SealedSecret(it.sealed),
+            is_oauth: it.is_oauth,
+        }))
     }
 
     async fn next_credential_id(&self) -> Result<CredentialId, StoreError> {
@@ -140,6 +156,7 @@ impl CredentialStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        oauth::write(&mut tx, id, draft.oauth.as_ref()).await?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)
     }
@@ -180,6 +197,7 @@ impl CredentialStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        oauth::write(&mut tx, id, draft.oauth.as_ref()).await?;
         if let Some(secret) = secret {
             let (at, by) = set_by(audit);
             sqlx::query!(
@@ -192,6 +210,7 @@ impl CredentialStore for PostgresStore {
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
+            oauth::renew_with_secret(&mut tx, id, at).await?;
             resume_stopped(&mut tx, id, at).await?;
         }
         audit::write(&mut tx, audit).await?;
@@ -225,8 +244,8 @@ impl CredentialStore for PostgresStore {
     }
 }
 
-/// A new secret gives the accounts that were stopped for the old one another chance.
-async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Result<(), StoreError> {
+/// A new secret or token gives the accounts that were stopped for the old one another chance.
+pub(crate) async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE accounts
          SET is_stopped = FALSE, stopped_by = NULL, failure_kind = NULL, failure_message = NULL, failure_since = NULL, n_failures = 0,

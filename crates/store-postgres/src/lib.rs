@@ -13,6 +13,7 @@ mod connectors;
 mod credentials;
 mod error;
 mod ledger;
+mod oauth;
 mod posture;
 mod record;
 mod remote;

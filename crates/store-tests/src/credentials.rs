@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn new(name: &str, username: &str) -> CredentialDraft {
-    CredentialDraft { name: name.to_owned(), username: username.to_owned() }
+    CredentialDraft { name: name.to_owned(), username: username.to_owned(), oauth: None }
 }
 
 pub async fn a_credential_comes_back_as_it_was_added(store: Subject) {
@@ -27,7 +27,8 @@ pub async fn a_credential_comes_back_as_it_was_added(store: Subject) {
     assert_eq!((found.id, found.version, found.name.as_str(), found.n_uses), (id, 1, "Ops", 0));
     assert_eq!((found.secret_set_at, found.secret_set_by.as_str()), (at(0), "ana"));
     let sealed = store.sealed_credential(id).await.unwrap().unwrap();
-    assert_eq!(sealed, ("Ops@example.org".to_owned(), SealedSecret(vec![1, 2, 3])));
+    assert_eq!((sealed.username.as_str(), sealed.is_oauth), ("Ops@example.org", false));
+    assert_eq!(sealed.secret, SealedSecret(vec![1, 2, 3]));
     let choices = store.credential_choices().await.unwrap();
     assert_eq!((choices[0].id, choices[0].name.as_str(), choices[0].hint.as_str()), (id.0, "Ops", "Ops@example.org"));
     assert_eq!(store.find_credential(CredentialId(99)).await.unwrap(), None);
@@ -74,12 +75,12 @@ pub async fn the_secret_stays_unless_a_new_one_is_given(store: Subject) {
     audit.at = at(9);
     store.change_credential(id, 1, &new("a", "renamed"), None, &[audit.clone()]).await.unwrap();
     let sealed = store.sealed_credential(id).await.unwrap().unwrap();
-    assert_eq!(sealed, ("renamed".to_owned(), SealedSecret(vec![1, 2, 3])));
+    assert_eq!((sealed.username.as_str(), sealed.secret), ("renamed", SealedSecret(vec![1, 2, 3])));
     assert_eq!(store.find_credential(id).await.unwrap().unwrap().secret_set_by, "ana");
     store.change_credential(id, 2, &new("a", "renamed"), Some(&SealedSecret(vec![4])), &[audit]).await.unwrap();
     let changed = store.find_credential(id).await.unwrap().unwrap();
     assert_eq!((changed.version, changed.secret_set_at, changed.secret_set_by.as_str()), (3, at(9), "bob"));
-    assert_eq!(store.sealed_credential(id).await.unwrap().unwrap().1, SealedSecret(vec![4]));
+    assert_eq!(store.sealed_credential(id).await.unwrap().unwrap().secret, SealedSecret(vec![4]));
 }
 
 pub async fn a_new_secret_ends_the_stop_of_its_accounts(store: Subject) {

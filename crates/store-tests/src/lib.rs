@@ -17,6 +17,7 @@ pub mod connection_tests;
 pub mod connectors;
 pub mod credentials;
 pub mod ledger;
+pub mod oauth;
 pub mod postgres;
 pub mod posture;
 pub mod samples;
@@ -76,6 +77,15 @@ macro_rules! conformance {
                 the_secret_stays_unless_a_new_one_is_given,
                 a_new_secret_ends_the_stop_of_its_accounts,
                 a_credential_in_use_stays,
+            }
+            oauth {
+                settings_stand_beside_their_credential_and_go_with_it,
+                other_settings_make_the_tokens_void_and_other_names_do_not,
+                one_at_a_time_renews_and_who_lost_the_right_writes_nothing,
+                what_is_due_is_renewed_until_the_provider_refuses,
+                a_consent_ends_the_stop_of_the_accounts,
+                a_consent_is_taken_once_and_not_too_late,
+                a_success_notes_that_the_credential_was_accepted_once_an_hour,
             }
             connectors {
                 a_connector_comes_back_as_it_was_added,

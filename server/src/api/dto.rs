@@ -706,6 +706,10 @@ pub(crate) struct CredentialOut {
     name: String,
     username: String,
     secret_set_at: String,
+    /// `password` or `oauth`.
+    kind: &'static str,
+    /// When a mail server let it in last, exact to the hour.
+    last_accepted_at: Option<String>,
     used_by: u64,
 }
 
@@ -717,6 +721,8 @@ impl From<Credential> for CredentialOut {
             name: it.name,
             username: it.username,
             secret_set_at: it.secret_set_at.to_string(),
+            kind: if it.is_oauth { "oauth" } else { "password" },
+            last_accepted_at: it.last_accepted_at.map(|it| it.to_string()),
             used_by: it.n_uses,
         }
     }

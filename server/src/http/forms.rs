@@ -60,14 +60,14 @@ impl<T: Copy> Target<T> {
     }
 }
 
-async fn posted<T: DeserializeOwned>(request: Request) -> Result<(Parts, Actor, T), Response> {
+pub(super) async fn posted<T: DeserializeOwned>(request: Request) -> Result<(Parts, Actor, T), Response> {
     let (parts, form) = take_form(request).await?;
     let actor = actor(&parts).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())?;
     Ok((parts, actor, form))
 }
 
 /// The form's page again, with what was wrong.
-async fn come_back<T: Clone + Send + Sync + 'static>(
+pub(super) async fn come_back<T: Clone + Send + Sync + 'static>(
     web: &Web,
     request: &Parts,
     path: &str,

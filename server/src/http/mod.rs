@@ -9,6 +9,7 @@ mod connection_tests;
 mod downloads;
 mod forms;
 mod health;
+mod oauth;
 mod pages;
 mod posture;
 mod refused;
@@ -80,6 +81,10 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route(&account("delete-older/{id}"), post(forms::delete_older))
         .route("/settings/credentials/save/{id}", get(pages::page).post(forms::save_credential))
         .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
+        .route(oauth::CALLBACK, get(oauth::callback))
+        .route("/settings/credentials/oauth/{id}", get(pages::page).post(oauth::save))
+        .route("/settings/credentials/oauth/{id}/start", post(oauth::start))
+        .route("/settings/credentials/oauth/{id}/fetch", post(oauth::fetch))
         .route("/settings/connectors/save/{id}", get(pages::page).post(forms::save_connector))
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
         .route("/settings/connectors/host-key/{id}", post(forms::approve_host_key))

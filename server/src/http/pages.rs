@@ -1,6 +1,6 @@
 //! Pages and server functions: the app, rendered here.
 
-use app::{context::CurrentActor, refused::Refusal, shell::shell};
+use app::{context::CurrentActor, oauth::form::RedirectUri, refused::Refusal, shell::shell};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -14,11 +14,13 @@ use super::{Web, security::ScriptNonce};
 /// What the app finds in its context.
 fn provide(web: &Web, request: &Request) -> impl Fn() + Clone + Send + Sync + 'static + use<> {
     let service = web.service.clone();
+    let redirect_uri = RedirectUri(super::oauth::redirect_uri(web));
     let actor = request.extensions().get::<CurrentActor>().cloned().unwrap_or_default();
     let nonce = request.extensions().get::<ScriptNonce>().map(|it| it.0.clone()).unwrap_or_default();
     move || {
         provide_context(service.clone());
         provide_context(actor.clone());
+        provide_context(redirect_uri.clone());
         provide_context(Nonce::from_value(nonce.clone()));
     }
 }

@@ -111,6 +111,8 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"posture": {"query": ""}}}), good),
+        ("/api/parts/load", json!({"part": {"o_auth": {"id": null}}}), good),
+        ("/api/parts/load", json!({"part": {"o_auth": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"connection_tests": {"account": 1, "shown": null}}}), forbidden),
         ("/api/parts/load", json!({"part": {"connection_test": {"run": "1"}}}), forbidden),
@@ -217,6 +219,9 @@ async fn every_form_refuses_the_viewer_with_a_page() {
     let others = [
         "credentials/save/new",
         "credentials/delete/1",
+        "credentials/oauth/new",
+        "credentials/oauth/1/start",
+        "credentials/oauth/1/fetch",
         "connectors/save/new",
         "connectors/delete/1",
         "connectors/1/test",

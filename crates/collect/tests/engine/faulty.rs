@@ -30,9 +30,10 @@ use domain::{
 };
 use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, Listed, MadeReport, NewTest, Part,
-    PostureStore, Purged, RemoteKey, ReportRunStore, RunCause, RunLease, ScheduleStore, SealedSecret, Session,
-    SmtpStore, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, KnownRemote, Lease, LedgerStore, Listed,
+    MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause,
+    RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Store, StoreError, Stored, Tally,
+    User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -51,6 +52,7 @@ const UNCOUNTED: [&str; 7] = [
     "next_due",
     "extend_leases",
     "connectors_elsewhere",
+    "due_renewals",
 ];
 
 fn failed(fault: Fault) -> StoreError {
@@ -110,12 +112,22 @@ delegate! {
         list_credentials(search: &str, page: PageRequest) -> Page<Credential>;
         credential_choices() -> Vec<Choice>;
         find_credential(id: CredentialId) -> Option<Credential>;
-        sealed_credential(id: CredentialId) -> Option<(String, SealedSecret)>;
+        sealed_credential(id: CredentialId) -> Option<SealedCredential>;
         next_credential_id() -> CredentialId;
         add_credential(id: CredentialId, draft: &CredentialDraft, secret: &SealedSecret, audit: &[AuditEntry]) -> ();
         change_credential(id: CredentialId, version: i64, draft: &CredentialDraft, secret: Option<&SealedSecret>, audit: &[AuditEntry]) -> i64;
         remove_credential(id: CredentialId, version: i64, audit: &[AuditEntry]) -> ();
         credential_used_by(id: CredentialId) -> UsedBy;
+    }
+    OAuthStore {
+        find_oauth(id: CredentialId) -> Option<OAuthRow>;
+        take_renewal(id: CredentialId, now: Timestamp, until: Timestamp, by_force: bool) -> Option<i64>;
+        keep_tokens(id: CredentialId, fence: i64, kept: &KeptTokens, audit: &[AuditEntry]) -> ();
+        refuse_tokens(id: CredentialId, fence: i64, message: &str) -> ();
+        give_back_renewal(id: CredentialId, fence: i64, again_at: Option<Timestamp>) -> ();
+        due_renewals(now: Timestamp, limit: u32) -> Vec<CredentialId>;
+        start_consent(id: CredentialId, consent: &Consent) -> ();
+        take_consent(hash: &[u8], now: Timestamp) -> Option<(CredentialId, SealedSecret)>;
     }
     ConnectorStore {
         list_connectors(search: &str, page: PageRequest) -> Page<Connector>;

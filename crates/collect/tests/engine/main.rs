@@ -10,6 +10,7 @@ mod matrix;
 mod sequences;
 mod server;
 mod stored;
+mod tokens;
 mod visits;
 mod waiting;
 mod world;

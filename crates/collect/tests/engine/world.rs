@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use collect::{Collector, CollectorParts, Settings};
 use domain::{
     account::{AccountDraft, Address, Destination, Health, Protocol, Route, Security, Trust},
@@ -17,11 +18,16 @@ use domain::{
     credential::CredentialDraft,
     ids::{AccountId, AgentId, ConnectorId, CredentialId},
     message::{Attachment, MessageIndex},
+    notices::Webhook,
+    oauth::OAuthDraft,
     time::Timestamp,
 };
 use service::{
-    Checker as _, StartError,
-    ports::{Clock as _, MessageReader, ReadError, ReadMessage, SealedSecret, Store, Tunnels},
+    Checker as _, StartError, Tokens,
+    ports::{
+        Clock as _, KeptTokens, MailError, MessageReader, ReadError, ReadMessage, SealedSecret, Store, TokenEndpoint,
+        Tunnels,
+    },
     secret::Secret,
     vault::Vault,
 };
@@ -79,6 +85,16 @@ impl Tunnels for Agents {
     fn cut(&self, _agent: AgentId) {}
 }
 
+/// The provider of OAuth 2.0 tokens of a world that has none.
+struct NoProvider;
+
+#[async_trait]
+impl TokenEndpoint for NoProvider {
+    async fn post_form(&self, _url: &Webhook, _form: &Secret) -> Result<(u16, Secret), MailError> {
+        Ok((503, Secret::new(String::new())))
+    }
+}
+
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) archive: Arc<Archive>,
@@ -122,7 +138,7 @@ impl World {
     pub(crate) async fn credential(&self) -> CredentialId {
         let id = self.store.next_credential_id().await.unwrap();
         let sealed = self.vault.seal(&format!("credentials/secret/{id}"), &Secret::new("secret".to_owned())).unwrap();
-        let draft = CredentialDraft { name: format!("credential {id}"), username: "ana".to_owned() };
+        let draft = CredentialDraft { name: format!("credential {id}"), username: "ana".to_owned(), oauth: None };
         self.store.add_credential(id, &draft, &SealedSecret(sealed), &[]).await.unwrap();
         id
     }
@@ -182,6 +198,37 @@ impl World {
         (maildrop.keep_copy, maildrop.hold) = (draft.keep_copy, draft.hold());
     }
 
+    /// No credential here asks for one.
+    fn tokens(&self) -> Tokens {
+        self.tokens_of(Arc::new(NoProvider))
+    }
+
+    pub(crate) fn tokens_of(&self, provider: Arc<dyn TokenEndpoint>) -> Tokens {
+        Tokens::new(Arc::clone(&self.store), Arc::clone(&self.vault), Arc::clone(&self.clock) as _, provider)
+    }
+
+    /// A credential for which a provider gave this once, if anything.
+    pub(crate) async fn oauth_credential(&self, settings: OAuthDraft, given: Option<&str>) -> CredentialId {
+        let id = self.store.next_credential_id().await.unwrap();
+        let seal = |to: String, text: &str| SealedSecret(self.vault.seal(&to, &Secret::new(text.to_owned())).unwrap());
+        let secret = seal(format!("credentials/secret/{id}"), "client secret");
+        let name = format!("credential {id}");
+        let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings) };
+        self.store.add_credential(id, &draft, &secret, &[]).await.unwrap();
+        if let Some(given) = given {
+            let now = self.clock.now();
+            let fence = self.store.take_renewal(id, now, now.plus(LEASE), false).await.unwrap().unwrap();
+            let kept = KeptTokens {
+                sealed: seal(format!("oauth/tokens/{id}"), given),
+                obtained_at: now,
+                expires_at: now.plus(Duration::from_hours(1)),
+                renew_at: now.plus(Duration::from_mins(45)),
+            };
+            self.store.keep_tokens(id, fence, &kept, &[]).await.unwrap();
+        }
+        id
+    }
+
     pub(crate) fn instance(&self, settings: Settings) -> Instance {
         self.instance_with(settings, Agents { instance: "here", of: None })
     }
@@ -194,6 +241,7 @@ impl World {
         let collector = Collector::new(CollectorParts {
             store: Arc::new(store),
             vault: Arc::clone(&self.vault),
+            tokens: self.tokens(),
             mail: Arc::new(wire),
             reader: Arc::new(Reader),
             clock: Arc::clone(&self.clock) as _,

@@ -66,6 +66,11 @@ impl Session {
         format!("P{}", self.n_commands)
     }
 
+    /// Of the command that was sent last.
+    pub(super) fn last_tag(&self) -> String {
+        format!("P{}", self.n_commands)
+    }
+
     pub(super) fn has(&self, capability: &str) -> bool {
         self.capabilities.contains(&capability)
     }
@@ -237,7 +242,7 @@ impl Session {
         Err(refusal::error(self.wire.stage, kind, reply.said()))
     }
 
-    fn waits_for_more(&self) -> MailError {
+    pub(super) fn waits_for_more(&self) -> MailError {
         protocol(self.wire.stage, "the server waits for more than there is to send")
     }
 }

@@ -1,4 +1,4 @@
-//! Signing in with a password: AUTHENTICATE PLAIN or LOGIN.
+//! Signing in: with a password by AUTHENTICATE PLAIN or LOGIN, with an access token by OAUTHBEARER or XOAUTH2.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::check::{ErrorKind, Stage};
@@ -8,16 +8,26 @@ use super::{
     response::Response,
     session::{REPLY_MAX, Session},
 };
-use crate::{protocol, refusal, wire::secret_of};
+use crate::{
+    protocol, refusal,
+    sasl::{self, Mechanism},
+    wire::secret_of,
+};
 
 impl Session {
     /// AUTHENTICATE PLAIN (RFC 4616) where it is offered, else LOGIN; answers with the mechanism.
     pub(super) async fn sign_in(&mut self, visit: &Visit) -> Result<&'static str, MailError> {
         let (name, password) = (&visit.username, visit.password.expose());
         self.wire.allow(REPLY_MAX);
+        if visit.password.is_token() {
+            return self.show_token(visit).await;
+        }
         if self.has("AUTH=PLAIN") {
             let initial = STANDARD.encode(format!("\0{name}\0{password}"));
-            let reply = self.plain(&initial).await?;
+            let reply = match self.authenticate("PLAIN", &initial).await? {
+                it if it.tag() == "+" => return Err(self.waits_for_more()),
+                it => it,
+            };
             return judge(&reply).map(|()| "AUTHENTICATE PLAIN");
         }
         if self.has("LOGINDISABLED") {
@@ -28,20 +38,38 @@ impl Session {
         judge(&reply).map(|()| "LOGIN")
     }
 
-    async fn plain(&mut self, initial: &str) -> Result<Response, MailError> {
+    /// Shows the token; a refusal comes in two steps, the reason and then the end.
+    async fn show_token(&mut self, visit: &Visit) -> Result<&'static str, MailError> {
+        sasl::must_be_secure(&visit.destination)?;
+        let mechanism = Mechanism::choose(|it| self.has(&format!("AUTH={it}")))?;
+        let initial = mechanism.initial(&visit.username, &visit.password, &visit.destination);
+        let mut reply = self.authenticate(mechanism.name(), &initial).await?;
+        let mut status = None;
+        if reply.tag() == "+" {
+            status = reply.atom_at(1).and_then(|it| sasl::status(it.as_bytes()));
+            self.wire.send(format!("{}\r\n", mechanism.abort()).as_bytes()).await?;
+            reply = self.reply(&self.last_tag()).await?;
+        }
+        judge(&reply).map(|()| mechanism.name()).map_err(|it| sasl::with_status(it, status))
+    }
+
+    /// With the initial response where the server takes it on the command's line (RFC 4959). Answers with the tagged reply, or
+    /// with a challenge that came after the response.
+    async fn authenticate(&mut self, mechanism: &str, initial: &str) -> Result<Response, MailError> {
         let tag = self.tag();
         let secret = secret_of(initial.len());
+        let is_ours = |it: &str| it == tag;
         if self.has("SASL-IR") {
-            let command = format!("{tag} AUTHENTICATE PLAIN {initial}\r\n");
-            self.wire.send_secret(command.as_bytes(), &format!("{tag} AUTHENTICATE PLAIN {secret}")).await?;
-            return self.reply(&tag).await;
+            let command = format!("{tag} AUTHENTICATE {mechanism} {initial}\r\n");
+            self.wire.send_secret(command.as_bytes(), &format!("{tag} AUTHENTICATE {mechanism} {secret}")).await?;
+            return self.next_reply(is_ours, |_| ()).await;
         }
-        self.wire.send(format!("{tag} AUTHENTICATE PLAIN\r\n").as_bytes()).await?;
+        self.wire.send(format!("{tag} AUTHENTICATE {mechanism}\r\n").as_bytes()).await?;
         if let Some(refusal) = self.refusal(&tag).await? {
             return Ok(refusal);
         }
         self.wire.send_secret(format!("{initial}\r\n").as_bytes(), &secret).await?;
-        self.reply(&tag).await
+        self.next_reply(is_ours, |_| ()).await
     }
 
     /// Each argument as a literal, which can carry any byte but NUL (RFC 9051 section 4.3).

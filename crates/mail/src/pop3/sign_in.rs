@@ -1,4 +1,4 @@
-//! Signing in with a password: AUTH PLAIN, or USER and PASS.
+//! Signing in: with a password by AUTH PLAIN, or USER and PASS; with an access token by OAUTHBEARER or XOAUTH2.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use service::ports::{MailError, Visit};
 use super::reply::{Reply, command, reply};
 use crate::{
     protocol, refusal,
+    sasl::{self, Mechanism},
     wire::{Wire, secret_of},
 };
 
@@ -20,8 +21,16 @@ pub(super) async fn sign_in(
 ) -> Result<&'static str, MailError> {
     let (name, password) = (&visit.username, visit.password.expose());
     let judge = |reply: Reply| judge(&reply, capabilities);
-    let has_plain = capabilities.iter().any(|it| it.starts_with("SASL ") && it.split(' ').any(|it| it == "PLAIN"));
-    if has_plain {
+    let has = |mechanism: &str| {
+        capabilities.iter().any(|it| it.starts_with("SASL ") && it.split(' ').any(|it| it == mechanism))
+    };
+    if visit.password.is_token() {
+        sasl::must_be_secure(&visit.destination)?;
+        let mechanism = Mechanism::choose(has)?;
+        let (reply, status) = show_token(wire, mechanism, visit).await?;
+        return judge(reply).map(|()| mechanism.name()).map_err(|it| sasl::with_status(it, status));
+    }
+    if has("PLAIN") {
         // In two steps: some servers do not take the first answer on the command's line.
         let asked = command(wire, "AUTH PLAIN").await?;
         if !asked.is_ok {
@@ -35,6 +44,30 @@ pub(super) async fn sign_in(
     judge(asked)?;
     let shown = format!("PASS {}", secret_of(password.len()));
     judge(secretly(wire, &format!("PASS {password}"), &shown).await?).map(|()| "USER and PASS")
+}
+
+/// In two steps, as Microsoft's servers want it. A refusal has two as well: the reason, whose status comes back too, and the end.
+async fn show_token(
+    wire: &mut Wire,
+    mechanism: Mechanism,
+    visit: &Visit,
+) -> Result<(Reply, Option<String>), MailError> {
+    let asked = command(wire, &format!("AUTH {}", mechanism.name())).await?;
+    if !asked.is_challenge {
+        return Ok((asked, None));
+    }
+    let initial = mechanism.initial(&visit.username, &visit.password, &visit.destination);
+    wire.send_secret(format!("{initial}\r\n").as_bytes(), &secret_of(initial.len())).await?;
+    let answer = reply(wire).await?;
+    if !answer.is_challenge {
+        return Ok((answer, None));
+    }
+    let status = sasl::status(&answer.text);
+    let end = command(wire, mechanism.abort()).await?;
+    if end.is_challenge {
+        return Err(protocol(wire.stage, "the server waits for more than there is to send"));
+    }
+    Ok((end, status))
 }
 
 async fn secretly(wire: &mut Wire, command: &str, shown: &str) -> Result<Reply, MailError> {

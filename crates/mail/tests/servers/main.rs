@@ -13,6 +13,7 @@ mod hostile_imap;
 mod hostile_pop3;
 mod lying_imap;
 mod memory;
+mod oauth;
 mod ssh;
 mod starttls;
 mod support;

@@ -11,7 +11,7 @@ use domain::{
     time::Timestamp,
 };
 use service::{
-    notices, open_submission,
+    Tokens, notices, open_submission,
     ports::{MailError, Store, StoreError, Submission},
     vault::Vault,
 };
@@ -49,6 +49,7 @@ pub(super) trait Board: Send + Sync {
 pub(super) struct Kept {
     pub(super) store: Arc<dyn Store>,
     pub(super) vault: Arc<Vault>,
+    pub(super) tokens: Tokens,
 }
 
 #[async_trait]
@@ -79,7 +80,7 @@ impl Board for Kept {
 
     async fn way_out(&self) -> Result<WayOut, NoWay> {
         let smtp = self.store.default_smtp().await?.ok_or(NoWay::Unset)?;
-        let submission = open_submission(&*self.store, &self.vault, &smtp).await?;
+        let submission = open_submission(&*self.store, &self.vault, &self.tokens, &smtp).await?;
         Ok(WayOut { smtp: smtp.draft, submission })
     }
 }

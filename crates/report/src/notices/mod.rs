@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{incident::Incident, notices::Notices};
 use service::{
+    Tokens,
     ports::{Clock, HookSender, MailSender, Notifier, Store, StoreError},
     vault::Vault,
 };
@@ -64,6 +65,7 @@ const PACE: Pace = Pace {
 pub struct WatchmanParts {
     pub store: Arc<dyn Store>,
     pub vault: Arc<Vault>,
+    pub tokens: Tokens,
     pub sender: Arc<dyn MailSender>,
     pub hooks: Arc<dyn HookSender>,
     pub clock: Arc<dyn Clock>,
@@ -105,8 +107,8 @@ impl Event {
 
 impl Watchman {
     pub fn new(parts: WatchmanParts) -> Self {
-        let WatchmanParts { store, vault, sender, hooks, clock } = parts;
-        Self(Arc::new(Inner { board: Box::new(Kept { store, vault }), sender, hooks, clock, pace: PACE }))
+        let WatchmanParts { store, vault, tokens, sender, hooks, clock } = parts;
+        Self(Arc::new(Inner { board: Box::new(Kept { store, vault, tokens }), sender, hooks, clock, pace: PACE }))
     }
 
     /// Looks every ten seconds until `shutdown` becomes true; then waits a while for the notices under way.

@@ -125,7 +125,7 @@ impl Inner {
     }
 
     async fn open(&self, smtp: &Smtp) -> Result<Box<dyn Outbox>, SendError> {
-        let submission = open_submission(&*self.parts.store, &self.parts.vault, smtp).await;
+        let submission = open_submission(&*self.parts.store, &self.parts.vault, &self.parts.tokens, smtp).await;
         let submission = submission.map_err(SendError::before)?;
         self.parts.sender.open(&submission, Arc::new(Unheard)).await
     }

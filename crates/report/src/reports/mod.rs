@@ -18,7 +18,7 @@ use domain::{
 };
 use rand::Rng as _;
 use service::{
-    RUNS_KEPT,
+    RUNS_KEPT, Tokens,
     ports::{Clock, MailSender, Reporter, RunCause, RunLease, Store, StoreError},
     vault::Vault,
 };
@@ -68,6 +68,7 @@ impl Default for Settings {
 pub struct ReportsParts {
     pub store: Arc<dyn Store>,
     pub vault: Arc<Vault>,
+    pub tokens: Tokens,
     pub sender: Arc<dyn MailSender>,
     pub clock: Arc<dyn Clock>,
     pub fonts: Fonts,

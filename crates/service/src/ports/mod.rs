@@ -7,6 +7,7 @@
 mod mail;
 mod notice;
 mod posture;
+mod oauth;
 mod schedule;
 mod store;
 
@@ -17,14 +18,13 @@ pub use mail::{
 };
 pub use notice::{HookSender, Notifier};
 pub use posture::PostureStore;
+pub use oauth::{Consent, KeptTokens, OAuthRow, OAuthStore, TokenEndpoint};
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
-    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
-    SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState, SealedCredential, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

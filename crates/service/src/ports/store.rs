@@ -29,7 +29,7 @@ use domain::{
 };
 
 use super::{
-    FailedFetch, Listed, MailboxState, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore,
+    FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore,
 };
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
@@ -67,6 +67,15 @@ impl std::fmt::Debug for SealedSecret {
     }
 }
 
+/// A credential as a visit needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedCredential {
+    pub username: String,
+    pub secret: SealedSecret,
+    /// The secret is an OAuth 2.0 client's and is shown to the provider alone.
+    pub is_oauth: bool,
+}
+
 /// All stores; one value implements them for one database.
 pub trait Store:
     AccountStore
@@ -84,6 +93,7 @@ pub trait Store:
     + ScheduleStore
     + ReportRunStore
     + PostureStore
+    + OAuthStore
 {
 }
 
@@ -103,6 +113,7 @@ impl<T> Store for T where
         + ScheduleStore
         + ReportRunStore
         + PostureStore
+        + OAuthStore
 {
 }
 
@@ -180,8 +191,7 @@ pub trait CredentialStore: Send + Sync {
     async fn list_credentials(&self, search: &str, page: PageRequest) -> Result<Page<Credential>, StoreError>;
     async fn credential_choices(&self) -> Result<Vec<Choice>, StoreError>;
     async fn find_credential(&self, id: CredentialId) -> Result<Option<Credential>, StoreError>;
-    /// User name and sealed secret.
-    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<(String, SealedSecret)>, StoreError>;
+    async fn sealed_credential(&self, id: CredentialId) -> Result<Option<SealedCredential>, StoreError>;
     /// Reserves an id first, so that the secret can be bound to it: `seal` is called with it.
     async fn next_credential_id(&self) -> Result<CredentialId, StoreError>;
     async fn add_credential(

@@ -28,6 +28,37 @@ pub(crate) struct Dovecot {
 }
 
 impl Dovecot {
+    /// One that asks this endpoint about tokens.
+    pub(crate) async fn start_with_tokens(introspection: &str) -> Self {
+        Self::begin(Some(introspection)).await
+    }
+
+    /// With the address of an introspection endpoint (RFC 7662), tokens are taken as well.
+    async fn begin(introspection: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        open_to_all(at, 0o755);
+        fs::create_dir(at.join("mail")).unwrap();
+        open_to_all(&at.join("mail"), 0o777);
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = at.join("cert.pem");
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(at.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let [imap, imaps, pop3, pop3s] = [(); 4].map(|()| free_port());
+        let file = at.join("dovecot.conf");
+        let more = introspection.map_or_else(String::new, |it| oauth(at, it));
+        fs::write(&file, config(at, [imap, imaps, pop3, pop3s]) + &more).unwrap();
+        let mut program = Program::start(
+            "/usr/sbin/dovecot",
+            "dovecot-imapd and dovecot-pop3d",
+            &["-F", "-c", &file.to_string_lossy()],
+        );
+        for port in [imap, imaps, pop3, pop3s] {
+            program.listens(port).await;
+        }
+        Self { imap, imaps, pop3, pop3s, certificate, _program: program, folder }
+    }
+
     /// Puts messages into a user's inbox, in this order.
     pub(crate) fn deliver(&self, user: &str, messages: &[Vec<u8>]) {
         let inbox = self.folder.path().join("mail").join(user);
@@ -45,27 +76,7 @@ impl Dovecot {
 
 impl Server for Dovecot {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        open_to_all(at, 0o755);
-        fs::create_dir(at.join("mail")).unwrap();
-        open_to_all(&at.join("mail"), 0o777);
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = at.join("cert.pem");
-        fs::write(&certificate, made.cert.pem()).unwrap();
-        fs::write(at.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let [imap, imaps, pop3, pop3s] = [(); 4].map(|()| free_port());
-        let file = at.join("dovecot.conf");
-        fs::write(&file, config(at, [imap, imaps, pop3, pop3s])).unwrap();
-        let mut program = Program::start(
-            "/usr/sbin/dovecot",
-            "dovecot-imapd and dovecot-pop3d",
-            &["-F", "-c", &file.to_string_lossy()],
-        );
-        for port in [imap, imaps, pop3, pop3s] {
-            program.listens(port).await;
-        }
-        Self { imap, imaps, pop3, pop3s, certificate, _program: program, folder }
+        Self::begin(None).await
     }
 
     fn served(&self) -> Vec<(Protocol, Security)> {
@@ -121,6 +132,7 @@ fn config(at: &Path, [imap, imaps, pop3, pop3s]: [u16; 4]) -> String {
         auth_mechanisms = plain login
         passdb {{
           driver = static
+          mechanisms = plain login
           args = password=pass
         }}
         userdb {{
@@ -155,5 +167,30 @@ fn config(at: &Path, [imap, imaps, pop3, pop3s]: [u16; 4]) -> String {
           }}
         }}
         "
+    )
+}
+
+/// A passdb for tokens beside the one for passwords.
+fn oauth(at: &Path, introspection: &str) -> String {
+    let settings = at.join("oauth2.conf.ext");
+    let text = format!(
+        "introspection_mode = post
+        introspection_url = {introspection}
+        username_attribute = username
+        active_attribute = status
+        active_value = active
+        "
+    );
+    fs::write(&settings, text).unwrap();
+    open_to_all(&settings, 0o644);
+    format!(
+        "auth_mechanisms = plain login oauthbearer xoauth2
+        passdb {{
+          driver = oauth2
+          mechanisms = oauthbearer xoauth2
+          args = {}
+        }}
+        ",
+        settings.display()
     )
 }

@@ -1,0 +1,26 @@
+//! OAuth 2.0 credentials: the form, how the tokens stand, and the way to the provider. The server makes the HTML.
+
+use domain::ids::CredentialId;
+use leptos::prelude::*;
+use leptos_router::params::ParamsMap;
+
+use crate::{
+    context,
+    served::{api::Part, page::ServedPage},
+};
+
+#[cfg(feature = "ssr")]
+pub mod form;
+
+/// Each form is posted to the address that it has below this path.
+pub const PATH: &str = "/settings/credentials/oauth";
+
+/// The form of the credential that the path names.
+#[component]
+pub fn OAuthPage() -> impl IntoView {
+    let part = |path: &ParamsMap, _: &ParamsMap| {
+        let id = path.get("id").unwrap_or_default();
+        Part::OAuth { id: (id != "new").then(|| CredentialId(id.parse().unwrap_or(0))) }
+    };
+    view! { <ServedPage title=context::words().shell.credentials part/> }
+}

@@ -1,0 +1,432 @@
+//! Access tokens: kept until shortly before they expire, then renewed by one at a time.
+//!
+//! **Invariant:** what a provider gave is committed before anybody uses it. A refresh token that was replaced is worth nothing
+//! any more, so one that is lost between the answer and the store would cost a consent.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    audit::AuditEntry,
+    check::{ErrorKind, Stage},
+    ids::CredentialId,
+    notices::Webhook,
+    oauth::{Grant, OAuthDraft, OAuthStatus, TokenState},
+    query,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    credentials::bound_to,
+    ports::{Clock, KeptTokens, MailError, OAuthRow, SealedSecret, Store, StoreError, TokenEndpoint},
+    secret::Secret,
+    vault::Vault,
+};
+
+/// How long one renewal may take; who took the right and is gone does not hold the others up for longer.
+const LEASE: Duration = Duration::from_mins(1);
+/// How long a visit waits for a renewal that somebody else has under way.
+const WAIT_MAX: Duration = Duration::from_secs(45);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What is left of a token's life that a visit needs at least.
+const LEFT_AT_LEAST: Duration = Duration::from_secs(30);
+/// For a provider that does not say how long its token lasts (RFC 6749 section 5.1 recommends that it does).
+const LIFE_DEFAULT_S: u64 = 3600;
+const LIFE_MAX_S: u64 = 30 * 24 * 3600;
+/// After a failure that will pass, when the renewal ahead of expiry tries again.
+const AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Ours alone has the only copy until it is stored.
+const STORE_ATTEMPTS: u32 = 3;
+const TOKEN_MAX: usize = 16 * 1024;
+const CODE_MAX: usize = 60;
+
+/// Gives access tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    endpoint: Arc<dyn TokenEndpoint>,
+}
+
+/// What is sealed. It has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+struct Pair {
+    access: String,
+    refresh: Option<String>,
+}
+
+/// What a provider gave.
+struct Given {
+    pair: Pair,
+    life: Duration,
+}
+
+/// Why a provider gave nothing.
+enum Denied {
+    /// By its error code: it will not until somebody acts.
+    Refused(String),
+    /// It will pass.
+    Trouble(MailError),
+}
+
+impl Tokens {
+    pub fn new(
+        store: Arc<dyn Store>,
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+        endpoint: Arc<dyn TokenEndpoint>,
+    ) -> Self {
+        Self(Arc::new(Inner { store, vault, clock, endpoint }))
+    }
+
+    /// A token that is valid for a while yet.
+    pub async fn access_token(&self, id: CredentialId) -> Result<Secret, MailError> {
+        self.token(id, None).await
+    }
+
+    /// Another one than this, which a mail server refused.
+    pub async fn instead_of(&self, id: CredentialId, refused: &Secret) -> Result<Secret, MailError> {
+        self.token(id, Some(refused)).await
+    }
+
+    /// Renews what is due, so that checks seldom wait for it. Answers with how many were.
+    pub async fn renew_due(&self, limit: u32) -> Result<usize, StoreError> {
+        let due = self.0.store.due_renewals(self.0.clock.now(), limit).await?;
+        for id in &due {
+            if let Err(error) = self.access_token(*id).await {
+                tracing::warn!(credential = %id, %error, "an access token could not be renewed ahead of its expiry");
+            }
+        }
+        Ok(due.len())
+    }
+
+    async fn token(&self, id: CredentialId, refused: Option<&Secret>) -> Result<Secret, MailError> {
+        let inner = &self.0;
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let row = inner.find(id).await?;
+            let now = inner.clock.now();
+            if row.status.state == TokenState::NeedsPerson {
+                return Err(needs_person(&row.status));
+            }
+            let pair = inner.open(id, &row)?;
+            let held = pair.map(|it| Secret::token(it.access)).filter(|it| {
+                let is_refused = refused.is_some_and(|other| other.expose() == it.expose());
+                !is_refused && row.status.expires_at.is_some_and(|it| now.plus(LEFT_AT_LEAST) < it)
+            });
+            if let Some(held) = held.clone().filter(|_| row.renew_at.is_none_or(|it| now < it)) {
+                return Ok(held);
+            }
+            if row.status.state == TokenState::Never && row.status.settings.grant == Grant::AuthorizationCode {
+                return Err(needs_person(&row.status));
+            }
+            let taken = inner.store.take_renewal(id, now, now.plus(LEASE), false).await.map_err(|it| stored(&it))?;
+            match (taken, held) {
+                (Some(fence), held) => {
+                    let renewed = self.renew_apart(id, fence, row.status.obtained_at).await;
+                    match (renewed, held) {
+                        (Ok(Some(fresh)), _) => return Ok(fresh),
+                        // Somebody else was faster: look again.
+                        (Ok(None), _) => {}
+                        // The old one still serves, unless the provider says that it is over.
+                        (Err(error), Some(held)) if !error.is_certain => {
+                            tracing::warn!(credential = %id, %error, "an access token was not renewed; the old one serves");
+                            return Ok(held);
+                        }
+                        (Err(error), _) => return Err(error),
+                    }
+                }
+                (None, Some(held)) => return Ok(held),
+                (None, None) => sleep(LOOK_EVERY).await,
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(ErrorKind::Timeout, "another renewal of the OAuth 2.0 token does not end"));
+            }
+        }
+    }
+
+    /// In a task of its own: a check that is cut off takes nothing with it that the provider will not give again.
+    async fn renew_apart(
+        &self,
+        id: CredentialId,
+        fence: i64,
+        seen: Option<Timestamp>,
+    ) -> Result<Option<Secret>, MailError> {
+        let inner = Arc::clone(&self.0);
+        let renewal = tokio::spawn(async move { inner.renew(id, fence, seen).await });
+        renewal
+            .await
+            .unwrap_or_else(|_| Err(failed(ErrorKind::Internal, "the renewal of the OAuth 2.0 token broke off")))
+    }
+
+    /// Exchanges what a provider handed out by way of the browser (RFC 6749 section 4.1.3), or, without it, asks for a token
+    /// for the application itself; keeps it whatever renewal is under way, with the audit entry.
+    pub(crate) async fn obtain(
+        &self,
+        id: CredentialId,
+        code: Option<&[(&str, String)]>,
+        audit: AuditEntry,
+    ) -> Result<(), MailError> {
+        let inner = &self.0;
+        let row = inner.find(id).await?;
+        let now = inner.clock.now();
+        let taken = inner.store.take_renewal(id, now, now.plus(LEASE), true).await.map_err(|it| stored(&it))?;
+        let fence =
+            taken.ok_or_else(|| failed(ErrorKind::Internal, "the credential has no OAuth 2.0 settings any more"))?;
+        let asked = match code {
+            Some(pairs) => inner.ask(id, &row.status.settings, pairs).await,
+            None => inner.ask(id, &row.status.settings, &for_itself(&row.status.settings)).await,
+        };
+        inner.settle(id, fence, &row.status, asked, None, &[audit]).await.map(|_| ())
+    }
+}
+
+impl Inner {
+    async fn find(&self, id: CredentialId) -> Result<OAuthRow, MailError> {
+        let found = self.store.find_oauth(id).await.map_err(|it| stored(&it))?;
+        found.ok_or_else(|| failed(ErrorKind::Internal, "the credential has no OAuth 2.0 settings any more"))
+    }
+
+    fn open(&self, id: CredentialId, row: &OAuthRow) -> Result<Option<Pair>, MailError> {
+        let Some(sealed) = &row.tokens else { return Ok(None) };
+        let opened = self.vault.open(&tokens_of(id), &sealed.0);
+        let opened = opened.map_err(|it| failed(ErrorKind::Internal, &it.to_string()))?;
+        let pair = serde_json::from_str(opened.expose());
+        pair.map(Some).map_err(|_| failed(ErrorKind::Internal, "the stored OAuth 2.0 tokens cannot be read"))
+    }
+
+    /// `None` if the tokens are not those any more that were seen before the right was taken.
+    async fn renew(&self, id: CredentialId, fence: i64, seen: Option<Timestamp>) -> Result<Option<Secret>, MailError> {
+        let row = self.find(id).await?;
+        if row.status.obtained_at != seen {
+            _ = self.store.give_back_renewal(id, fence, None).await;
+            return Ok(None);
+        }
+        let refresh = self.open(id, &row)?.and_then(|it| it.refresh);
+        let settings = &row.status.settings;
+        let asked = match (settings.grant, &refresh) {
+            (Grant::ClientCredentials, _) => self.ask(id, settings, &for_itself(settings)).await,
+            (Grant::AuthorizationCode, Some(refresh)) => {
+                let pairs = [("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.clone())];
+                self.ask(id, settings, &pairs).await
+            }
+            (Grant::AuthorizationCode, None) => Err(Denied::Refused("no_refresh_token".to_owned())),
+        };
+        self.settle(id, fence, &row.status, asked, refresh, &[]).await
+    }
+
+    /// Writes what came of asking, and only then hands it out.
+    async fn settle(
+        &self,
+        id: CredentialId,
+        fence: i64,
+        status: &OAuthStatus,
+        asked: Result<Given, Denied>,
+        refresh: Option<String>,
+        audit: &[AuditEntry],
+    ) -> Result<Option<Secret>, MailError> {
+        let given = match asked {
+            Ok(given) => given,
+            Err(Denied::Refused(code)) => {
+                let refused = self.store.refuse_tokens(id, fence, &code).await;
+                let status = OAuthStatus { state: TokenState::NeedsPerson, message: Some(code), ..status.clone() };
+                return match refused {
+                    Err(StoreError::Fenced) => Ok(None),
+                    Err(error) => Err(stored(&error)),
+                    Ok(()) => Err(needs_person(&status)),
+                };
+            }
+            Err(Denied::Trouble(error)) => {
+                let again_at = (status.state == TokenState::Ok).then(|| self.clock.now().plus(AGAIN_AFTER));
+                _ = self.store.give_back_renewal(id, fence, again_at).await;
+                return Err(error);
+            }
+        };
+        // A provider that does not rotate leaves the refresh token out (RFC 6749 section 6).
+        let pair = Pair { refresh: given.pair.refresh.or(refresh), access: given.pair.access };
+        let kept = self.seal(id, &pair, given.life)?;
+        let mut attempt = 1;
+        loop {
+            match self.store.keep_tokens(id, fence, &kept, audit).await {
+                Ok(()) => return Ok(Some(Secret::token(pair.access))),
+                Err(StoreError::Fenced) => return Ok(None),
+                Err(error) if attempt >= STORE_ATTEMPTS => return Err(stored(&error)),
+                Err(error) => tracing::warn!(credential = %id, %error, attempt, "fresh tokens could not be stored yet"),
+            }
+            attempt += 1;
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn seal(&self, id: CredentialId, pair: &Pair, life: Duration) -> Result<KeptTokens, MailError> {
+        let unsealed = |it: &dyn std::error::Error| failed(ErrorKind::Internal, &it.to_string());
+        let json = Secret::new(serde_json::to_string(pair).map_err(|it| unsealed(&it))?);
+        let sealed = self.vault.seal(&tokens_of(id), &json).map_err(|it| unsealed(&it))?;
+        let now = self.clock.now();
+        // At three quarters of its life, a little earlier or later, so that not all of them come at once.
+        let ahead = rand::random_range(0.70..0.80);
+        Ok(KeptTokens {
+            sealed: SealedSecret(sealed),
+            obtained_at: now,
+            expires_at: now.plus(life),
+            renew_at: now.plus(life.mul_f64(ahead)),
+        })
+    }
+
+    async fn ask(&self, id: CredentialId, settings: &OAuthDraft, pairs: &[(&str, String)]) -> Result<Given, Denied> {
+        let secret = self.client_secret(id).await.map_err(Denied::Trouble)?;
+        let mut pairs = pairs.to_vec();
+        pairs.push(("client_id", settings.client_id.clone()));
+        if !secret.expose().is_empty() {
+            pairs.push(("client_secret", secret.expose().to_owned()));
+        }
+        let form = Secret::new(query::encode(&pairs));
+        let url = &settings.token_url;
+        let answer = self.endpoint.post_form(url, &form).await;
+        let (status, body) = answer.map_err(|it| {
+            let message = format!("the OAuth 2.0 provider {} gave no token: {}", url.authority(), it.message);
+            Denied::Trouble(failed(it.kind, &message))
+        })?;
+        read(url, status, &body)
+    }
+
+    async fn client_secret(&self, id: CredentialId) -> Result<Secret, MailError> {
+        let found = self.store.sealed_credential(id).await.map_err(|it| stored(&it))?;
+        let found = found.ok_or_else(|| failed(ErrorKind::Internal, "the credential does not exist any more"))?;
+        self.vault.open(&bound_to(id), &found.secret.0).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))
+    }
+}
+
+/// The application asks for itself.
+fn for_itself(settings: &OAuthDraft) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![("grant_type", "client_credentials".to_owned())];
+    if !settings.scopes.is_empty() {
+        pairs.push(("scope", settings.scopes.clone()));
+    }
+    pairs
+}
+
+/// What the tokens' seal is bound to.
+fn tokens_of(id: CredentialId) -> String {
+    format!("oauth/tokens/{id}")
+}
+
+/// What an answer may hold (RFC 6749 sections 5.1 and 5.2); everything else is passed over.
+#[derive(Deserialize)]
+struct Answer {
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    /// Seconds; some providers send them as text.
+    #[serde(default)]
+    expires_in: serde_json::Value,
+    error: Option<String>,
+}
+
+fn read(url: &Webhook, status: u16, body: &Secret) -> Result<Given, Denied> {
+    let trouble = |kind, what: &str| {
+        let message = format!("the OAuth 2.0 provider {} answered with status {status} {what}", url.authority());
+        Denied::Trouble(failed(kind, &message))
+    };
+    let answer: Option<Answer> = serde_json::from_str(body.expose()).ok();
+    if let Some(code) = answer.as_ref().and_then(|it| it.error.as_deref()) {
+        let code = washed(code);
+        let will_pass = matches!(code.as_str(), "temporarily_unavailable" | "server_error" | "slow_down");
+        return Err(if will_pass || status == 429 || status >= 500 {
+            trouble(ErrorKind::Throttled, &format!("({code})"))
+        } else {
+            Denied::Refused(code)
+        });
+    }
+    if status == 429 || status >= 500 {
+        return Err(trouble(ErrorKind::Throttled, "and no token"));
+    }
+    let answer = answer.ok_or_else(|| trouble(ErrorKind::Protocol, "and no JSON of a token"))?;
+    let is_token = |it: &String| !it.is_empty() && it.len() <= TOKEN_MAX && it.bytes().all(|it| it.is_ascii_graphic());
+    let access = answer.access_token.filter(is_token);
+    let access = access.ok_or_else(|| trouble(ErrorKind::Protocol, "and no token that could be sent"))?;
+    let said = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.trim().parse().ok());
+    let life = Duration::from_secs(said.unwrap_or(LIFE_DEFAULT_S).min(LIFE_MAX_S));
+    Ok(Given { pair: Pair { access, refresh: answer.refresh_token.filter(|it| !it.is_empty()) }, life })
+}
+
+/// A provider's error code: letters, digits and underscores by the standard. Its description is nobody's to trust.
+pub(crate) fn washed(code: &str) -> String {
+    let is_plain = |it: &char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.');
+    let code: String = code.chars().filter(is_plain).take(CODE_MAX).collect();
+    if code.is_empty() { "unknown_error".to_owned() } else { code }
+}
+
+/// Says who must act. The accounts stop, as for a password that is surely wrong.
+fn needs_person(status: &OAuthStatus) -> MailError {
+    let who = match status.settings.grant {
+        Grant::AuthorizationCode => "the mailbox's owner has to sign in to the provider on the credential's page",
+        Grant::ClientCredentials => {
+            "whoever manages the application at the provider has to see to its id, its secret and its permissions"
+        }
+    };
+    let message = match &status.message {
+        Some(code) => format!("the OAuth 2.0 provider gives no token any more ({code}): {who}"),
+        None => format!("nobody has consented yet that Posthorn reads this mailbox: {who}"),
+    };
+    MailError { is_certain: true, ..failed(ErrorKind::Authentication, &message) }
+}
+
+fn stored(error: &StoreError) -> MailError {
+    tracing::error!(%error, "the store failed with OAuth 2.0 tokens");
+    failed(ErrorKind::Storage, "the OAuth 2.0 tokens could not be read or stored")
+}
+
+fn failed(kind: ErrorKind, message: &str) -> MailError {
+    MailError::new(kind, Stage::Authenticate, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, body: &str) -> Result<Given, Denied> {
+        let url = Webhook::parse("https://id.example.org/token").unwrap();
+        read(&url, status, &Secret::new(body.to_owned()))
+    }
+
+    fn refused(status: u16, body: &str) -> String {
+        match of(status, body) {
+            Err(Denied::Refused(code)) => code,
+            Err(Denied::Trouble(error)) => format!("trouble {:?}: {}", error.kind, error.message),
+            Ok(_) => "a token".to_owned(),
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_with_and_without_what_is_optional() {
+        let given = of(200, r#"{"access_token":"a","token_type":"Bearer","expires_in":120,"refresh_token":"r"}"#);
+        let given = given.ok().unwrap();
+        assert_eq!((given.pair.access.as_str(), given.pair.refresh.as_deref()), ("a", Some("r")));
+        assert_eq!(given.life, Duration::from_mins(2));
+        for (said, seconds) in [("", 3600), (r#","expires_in":"77""#, 77), (r#","expires_in":-1"#, 3600)] {
+            let given = of(200, &format!(r#"{{"access_token":"a"{said}}}"#)).ok().unwrap();
+            assert_eq!(given.life, Duration::from_secs(seconds), "{said}");
+        }
+    }
+
+    #[test]
+    fn only_a_refusal_needs_a_person() {
+        let code = |it: &str| format!(r#"{{"error":"{it}","error_description":"<b>secret</b>"}}"#);
+        for refusal in ["invalid_grant", "invalid_client", "unauthorized_client", "interaction_required"] {
+            assert_eq!(refused(400, &code(refusal)), refusal);
+        }
+        assert_eq!(refused(400, &code("<script>")), "script");
+        assert_eq!(refused(400, &code("!")), "unknown_error");
+        for (status, body) in [(500, ""), (503, "{}"), (429, "{}"), (400, &*code("temporarily_unavailable"))] {
+            assert!(refused(status, body).starts_with("trouble Throttled"), "{status} {body}");
+        }
+        for body in ["", "<html>", "[]", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\u0001b"}"#] {
+            assert!(refused(200, body).starts_with("trouble Protocol"), "{body}");
+        }
+        assert!(!refused(302, "").contains("a token"));
+    }
+}
