@@ -9,7 +9,7 @@ use super::{
     api::Part,
     page::{ServedPage, number},
 };
-use crate::{authorities, connectors, context, credentials, schedules, smtp};
+use crate::{authorities, connectors, context, credentials, oauth, schedules, smtp};
 
 /// What a report lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +38,16 @@ pub fn ListPage(of: Records) -> impl IntoView {
         Records::Schedules => (words.shell.schedules, schedules::PATH, |_, it| list(Records::Schedules, it)),
         Records::Smtp => (words.smtp.title, smtp::PATH, |_, it| list(Records::Smtp, it)),
     };
+    let is_credentials = of == Records::Credentials;
     let new = move || {
-        let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));
-        may_write
-            .then(|| view! { <a class="button primary" href=format!("{path}/new")>{context::words().common.new}</a> })
+        let (words, may_write) = (context::words(), context::user().is_some_and(|it| it.role.may(Permission::Write)));
+        let oauth = format!("{}/new", oauth::PATH);
+        may_write.then(|| {
+            view! {
+                {is_credentials.then(|| view! { <a class="button" href=oauth>{words.credentials.create_oauth}</a> })}
+                <a class="button primary" href=format!("{path}/new")>{words.common.new}</a>
+            }
+        })
     };
     view! { <ServedPage title tools=new part/> }
 }

@@ -12,27 +12,7 @@ use domain::{
 
 use crate::{
     credentials::bound_to,
-pub async fn open_visit(
-    store: &dyn Store,
-    vault: &Vault,
-    tokens: &Tokens,
-    account: &Account,
-) -> Result<Visit, MailError> {
-    open_draft(store, vault, tokens, &account.draft, Depth::Mailbox).await
-}
-
-/// The same for a test of values that may not be saved; a test that does not sign in opens no credential of the account.
-pub(crate) async fn open_draft(
-    store: &dyn Store,
-    vault: &Vault,
-    tokens: &Tokens,
-    draft: &AccountDraft,
-    depth: Depth,
-) -> Result<Visit, MailError> {
-    let (username, password) = match depth {
-        Depth::Mailbox => show(store, vault, tokens, draft.credential_id).await?,
-        Depth::Greeting => (String::new(), Secret::new(String::new())),
-    };
+    ports::{AuthorityBundle, Depth, MailError, SealedCredential, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     tokens::Tokens,
     vault::Vault,

@@ -243,7 +243,7 @@ impl Parts {
 
     async fn probe(&self, run: &Run, draft: &AccountDraft, depth: Depth) -> Result<(), TestFailure> {
         let went = tokio::time::timeout(DEADLINE, async {
-            let visit = open_draft(&*self.store, &self.vault, draft, depth).await?;
+            let visit = open_draft(&*self.store, &self.vault, &self.tokens, draft, depth).await?;
             let log = Arc::clone(&run.log) as Arc<dyn StageLog>;
             let probed = self.connections.probe_connection(&visit, depth, log).await;
             if let Some(connector) = draft.destination.route.connector_id() {

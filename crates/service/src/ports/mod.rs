@@ -6,8 +6,8 @@
 
 mod mail;
 mod notice;
-mod posture;
 mod oauth;
+mod posture;
 mod schedule;
 mod store;
 
@@ -17,14 +17,17 @@ pub use mail::{
     ReadError, ReadMessage, RemoteKey, Side, StageLog, Transcript, Tunnels, ViaConnector, Visit, Wanted,
 };
 pub use notice::{HookSender, Notifier};
-pub use posture::PostureStore;
 pub use oauth::{Consent, KeptTokens, OAuthRow, OAuthStore, TokenEndpoint};
+pub use posture::PostureStore;
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,
 };
 pub use store::{
-    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore, ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState, SealedCredential, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
+    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
+    SealedCredential, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore,
+    Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

@@ -29,7 +29,8 @@ use domain::{
 };
 
 use super::{
-    FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore, SmtpStore,
+    FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore,
+    SmtpStore,
 };
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
