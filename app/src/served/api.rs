@@ -22,12 +22,13 @@ pub enum Part {
     Authority { id: Option<AuthorityId> },
     Egress { address: String, port: String },
     OAuth { id: Option<CredentialId> },
+    Rotation { id: CredentialId },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
-    use crate::{accounts, audit, authorities, checks, egress, ledger, oauth, schedules};
+    use crate::{accounts, audit, authorities, checks, credentials, egress, ledger, oauth, schedules};
 
     crate::context::provide();
     let view = match part {
@@ -43,6 +44,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Authority { id } => authorities::form::load(id).await?,
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
         Part::OAuth { id } => oauth::form::load(id).await?,
+        Part::Rotation { id } => credentials::rotation::load(id).await?,
     };
     Ok(view.to_html())
 }
