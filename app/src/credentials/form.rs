@@ -148,6 +148,7 @@ fn Fields(id: Option<CredentialId>, details: Details, back: Option<String>) -> i
                 <a class="button" href=cancel>{words.cancel}</a>
             </div>
         </form>
+        {id.map(|it| view! { <p><a href=format!("{PATH}/rotate/{it}")>{words.rotate}</a></p> })}
         {removal}
     }
 }

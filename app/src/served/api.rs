@@ -29,6 +29,7 @@ pub enum Part {
     ConnectionTest { run: String },
     Posture { query: String },
     OAuth { id: Option<CredentialId> },
+    Rotation { id: CredentialId },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
@@ -61,6 +62,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
         Part::Posture { query } => posture::picture::load(&query).await?,
         Part::OAuth { id } => oauth::form::load(id).await?,
+        Part::Rotation { id } => credentials::rotation::load(id).await?,
     };
     Ok(view.to_html())
 }

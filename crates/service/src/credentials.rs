@@ -1,12 +1,13 @@
 //! The use cases of credentials. A secret travels inwards only: it is sealed here, and opened only for a check.
 
 use domain::{
-    account::UsedBy,
+    account::{UsedBy, User},
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
     credential::{Credential, CredentialForm, SecretInput},
     ids::CredentialId,
     page::{Page, PageRequest},
+    problem::Rule,
 };
 
 use crate::{
@@ -81,6 +82,37 @@ impl Credentials<'_> {
         let entry = AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
         self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
         Ok(id)
+    }
+
+    /// Replaces the secret alone, and has every enabled account that uses it checked: one sees at once whether it is right.
+    pub async fn rotate(
+        &self,
+        actor: &Actor,
+        id: CredentialId,
+        version: &str,
+        secret: SecretInput,
+    ) -> Result<(), Error> {
+        need(actor, Permission::Action)?;
+        if secret.0.is_empty() {
+            return Err(Error::field("secret", Rule::Missing));
+        }
+        let stored = self.load(actor, id).await?;
+        let form = CredentialForm { secret, version: version.to_owned(), ..CredentialForm::of(&stored) };
+        self.save(actor, Some(id), &form).await?;
+        let now = self.0.clock.now();
+        for (user, _) in self.used_by(actor, id).await? {
+            let User::Account(account) = user else { continue };
+            let found = self.0.store.find_account(account).await?;
+            let Some(found) = found.filter(|it| it.draft.enabled && it.deleted_at.is_none()) else { continue };
+            let subject = format!("account {account} \"{}\"", found.draft.name);
+            self.0.store.add_audit(&[entry(actor, now, AuditAction::CheckAsked, subject)]).await?;
+            match self.0.store.ask_check(account, now).await {
+                // It was removed meanwhile.
+                Err(StoreError::NotFound) => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Refuses with what uses it while anything does.

@@ -181,7 +181,15 @@ impl Tokens {
             Some(pairs) => inner.ask(id, &row.status.settings, pairs).await,
             None => inner.ask(id, &row.status.settings, &for_itself(&row.status.settings)).await,
         };
-        inner.settle(id, fence, &row.status, asked, None, &[audit]).await.map(|_| ())
+        // What is refused here is this one attempt: tokens that serve go on serving.
+        if let (Err(Denied::Refused(code)), TokenState::Ok) = (&asked, row.status.state) {
+            _ = inner.store.give_back_renewal(id, fence, None).await;
+            return Err(failed(ErrorKind::Authentication, &format!("the OAuth 2.0 provider refuses ({code})")));
+        }
+        let settled = inner.settle(id, fence, &row.status, asked, None, &[audit]).await?;
+        settled.map(|_| ()).ok_or_else(|| {
+            failed(ErrorKind::Internal, "the credential was changed meanwhile: what the provider gave was not kept")
+        })
     }
 }
 

@@ -251,6 +251,20 @@ pub(super) async fn save_credential(State(web): State<Web>, Path(id): Path<Strin
     }
 }
 
+/// Replaces the secret alone; the page shows how the accounts do with it.
+pub(super) async fn rotate_credential(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let (parts, actor, form) = match posted::<CredentialForm>(request).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let path = format!("{CREDENTIALS}/rotate/{id}");
+    let kept = form.without_secrets();
+    match web.service.credentials().rotate(&actor, CredentialId(id), &form.version, form.secret).await {
+        Ok(()) => Redirect::to(&format!("{path}?flash=credential-saved")).into_response(),
+        Err(error) => come_back(&web, &parts, &path, kept, error).await,
+    }
+}
+
 pub(super) async fn save_connector(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
     let target = match target(&id, ConnectorId) {
         Ok(target) => target,

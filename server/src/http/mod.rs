@@ -81,6 +81,7 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route(&account("delete-older/{id}"), post(forms::delete_older))
         .route("/settings/credentials/save/{id}", get(pages::page).post(forms::save_credential))
         .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
+        .route("/settings/credentials/rotate/{id}", get(pages::page).post(forms::rotate_credential))
         .route(oauth::CALLBACK, get(oauth::callback))
         .route("/settings/credentials/oauth/{id}", get(pages::page).post(oauth::save))
         .route("/settings/credentials/oauth/{id}/start", post(oauth::start))

@@ -111,6 +111,7 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"egress": {"address": "127.0.0.1", "port": "993"}}}), forbidden),
         ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"posture": {"query": ""}}}), good),
+        ("/api/parts/load", json!({"part": {"rotation": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"o_auth": {"id": null}}}), good),
         ("/api/parts/load", json!({"part": {"o_auth": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
@@ -219,6 +220,7 @@ async fn every_form_refuses_the_viewer_with_a_page() {
     let others = [
         "credentials/save/new",
         "credentials/delete/1",
+        "credentials/rotate/1",
         "credentials/oauth/new",
         "credentials/oauth/1/start",
         "credentials/oauth/1/fetch",
