@@ -117,7 +117,11 @@ test.describe('without script', () => {
 
 test('a changed destination gets the credential only if that is confirmed', async ({ page }) => {
   const { name } = await somebody();
-XX, { exact: true }).fill(`${dovecot.ports.pop3s}`);
+  const id = await account();
+  await signIn(page, posthorn.url, name);
+  await page.goto(`${posthorn.url}${REPORT}/${id}`);
+  await hydrated(page);
+  await page.getByLabel('Port', { exact: true }).fill(`${dovecot.ports.pop3s}`);
   await page.getByLabel('Protocol').selectOption('POP3');
   await page.getByRole('button', { name: 'Test connection' }).click();
   await expect(page.getByRole('alert')).toContainText('Credential for authentication');

@@ -41,7 +41,7 @@ enum Command {
         /// Fill an empty database with a dozen accounts whose mail servers are played in this process.
         #[arg(long)]
         demo: bool,
-        /// `web`: screens and interface only; `worker`: checks and reports, and of HTTP health and metrics only; `all`: both.
+        /// `web`: screens and interface only; `worker`: checks and reports, and of HTTP health, metrics and agents only; `all`: both.
         #[arg(long, env = "POSTHORN_ROLE", default_value = "all", value_parser = role)]
         role: Role,
     },

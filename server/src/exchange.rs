@@ -237,6 +237,10 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
             "1".clone_into(&mut form.version);
         }
         let mut problems = form.draft().err().unwrap_or_default();
+        if Body::of(fields).text("kind") == "oauth" && here.credentials.id(&form.name).is_none() {
+            // Its settings are not in the document, and without them its secret would pass for a password.
+            problems = vec![Problem::new("kind", Rule::NotAnOption)];
+        }
         problems.extend(twice(&mut seen, "credential", &form.name));
         known.credentials.add(&form.name, 1);
         note("credential", &form.name, problems);

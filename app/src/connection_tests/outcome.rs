@@ -17,6 +17,8 @@ pub fn Outcome(test: ConnectionTest, at: Timestamp, run: Option<String>) -> impl
     let steps = test.steps.iter().map(step_line).collect_view();
     let copied = text::text(&test, at, all);
     let rows = copied.lines().count().min(30).to_string();
+    // The server writes the children of a text area as they are.
+    let copied = copied.replace('&', "&amp;").replace('<', "&lt;");
     view! {
         <Headline test=test.clone() run/>
         <Differences test=test.clone()/>
@@ -26,7 +28,8 @@ pub fn Outcome(test: ConnectionTest, at: Timestamp, run: Option<String>) -> impl
         <details>
             <summary>{words.as_text}</summary>
             <p class="hint" id="text-hint">{words.as_text_hint}</p>
-            <textarea class="test-text" readonly rows=rows aria-label=words.as_text aria-describedby="text-hint">{copied}</textarea>
+            <textarea class="test-text" readonly rows=rows aria-label=words.as_text aria-describedby="text-hint"
+                inner_html=copied></textarea>
         </details>
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::ids::CredentialId;
 use leptos::prelude::*;
-use leptos_router::params::ParamsMap;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use crate::{
     context,
@@ -30,5 +30,7 @@ const LOOKS: u32 = 30;
 #[component]
 pub fn RotationPage() -> impl IntoView {
     let part = |path: &ParamsMap, _: &ParamsMap| Part::Rotation { id: CredentialId(number(path, "id", 0)) };
-    view! { <ServedPage title=context::words().shell.credentials part looks=LOOKS/> }
+    // Whoever types is not interrupted: only after a rotation is there anything to follow.
+    let is_done = use_query_map().with_untracked(|it| it.get("flash").is_some());
+    view! { <ServedPage title=context::words().shell.credentials part looks=if is_done { LOOKS } else { 0 }/> }
 }

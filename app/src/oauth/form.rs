@@ -2,6 +2,7 @@
 
 use domain::{
     account::UsedBy,
+    actor::Permission,
     credential::Credential,
     ids::CredentialId,
     notices::Webhook,
@@ -167,6 +168,21 @@ fn State(credential: Credential, status: OAuthStatus, used_by: UsedBy) -> impl I
     } else {
         view! { <UsedByList used_by/> }.into_any()
     };
+    let removal = &context::words().credentials;
+    let (id, version) = (credential.id, credential.version);
+    let may_delete = context::user().is_some_and(|it| it.role.may(Permission::Delete));
+    let delete = (credential.n_uses == 0 && may_delete).then(|| {
+        view! {
+            <details class="removal">
+                <summary>{removal.delete}</summary>
+                <form method="post" action=format!("{CREDENTIALS}/delete/{id}")>
+                    <input type="hidden" name="version" value=version.to_string()/>
+                    <p>{removal.delete_title}" "{removal.delete_hint}</p>
+                    <button class="button danger" type="submit">{removal.delete}</button>
+                </form>
+            </details>
+        }
+    });
     view! {
         {error}
         <section class="card">
@@ -184,6 +200,6 @@ fn State(credential: Credential, status: OAuthStatus, used_by: UsedBy) -> impl I
                 <form method="post" action=action><button class="button" type="submit">{button}</button></form>
             })}
         </section>
-        <section class="card used-by"><h2>{words.where_used}</h2>{uses}</section>
+        <section class="card used-by"><h2>{words.where_used}</h2>{uses}{delete}</section>
     }
 }

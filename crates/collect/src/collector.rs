@@ -469,7 +469,12 @@ impl Inner {
         if !account.draft.enabled {
             return Err(StartError::Disabled);
         }
-        let is_elsewhere = self.elsewhere().contains(&Way::of(&account.draft.destination));
+        let way = Way::of(&account.draft.destination);
+        if matches!(way, Way::Connector(_)) {
+            // Where no collector runs, as on the command line, nobody else keeps this fresh.
+            self.read_elsewhere().await;
+        }
+        let is_elsewhere = self.elsewhere().contains(&way);
         if self.parts.settings.role.checks() && !is_elsewhere {
             self.start_here(account, transcript).await
         } else {

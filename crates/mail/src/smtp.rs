@@ -125,8 +125,16 @@ async fn show_token(
     let has_old = connection.server_info().supports_auth_mechanism(Mechanism::Xoauth2);
     let mechanism = if has_old { TokenMechanism::Xoauth2 } else { TokenMechanism::OauthBearer };
     let initial = mechanism.initial(name, token, destination);
-    let command = format!("AUTH {} {initial}\r\n", mechanism.name());
-    let answer = connection.command(command).await.map_err(|it| refused_credential(&it))?;
+    let answer = match mechanism {
+        TokenMechanism::Xoauth2 => connection.command(format!("AUTH XOAUTH2 {initial}\r\n")).await,
+        // Whether it is offered is not known: a server that does not understand would repeat the token.
+        TokenMechanism::OauthBearer => match connection.command("AUTH OAUTHBEARER\r\n".to_owned()).await {
+            Ok(asked) if asked.has_code(334) => connection.command(format!("{initial}\r\n")).await,
+            Ok(_) => return Err(protocol(Stage::Authenticate, "the server takes a token before it was shown any")),
+            refused => refused,
+        },
+    };
+    let answer = answer.map_err(|it| refused_credential(&it))?;
     if !answer.has_code(334) {
         return Ok(mechanism);
     }

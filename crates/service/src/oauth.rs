@@ -6,7 +6,7 @@ use domain::{
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
     check::{ErrorKind, Stage},
-    credential::Credential,
+    credential::{Credential, SecretInput},
     ids::CredentialId,
     notices::Webhook,
     oauth::{Grant, OAuthForm, OAuthStatus, Provider},
@@ -86,6 +86,20 @@ impl OAuth<'_> {
             return Ok(id);
         };
         let id = stored.id;
+        let mut secret = secret;
+        let settings = draft.oauth.as_ref();
+        if secret.is_none() && settings.is_some_and(|it| it.token_url != status.settings.token_url) {
+            // What is stored was entered for another address, and goes nowhere else.
+            if settings.is_some_and(|it| it.grant == Grant::ClientCredentials) {
+                return Err(Error::field("secret", Rule::Missing));
+            }
+            secret = Some(SecretInput::default());
+        }
+        let mut shown = form.without_secrets();
+        if secret.is_some() {
+            shown.secret = SecretInput("replaced".to_owned());
+        }
+        let after = picture(&shown);
         let secret = secret.map(|it| credentials.seal(id, it)).transpose()?;
         let subject = format!("credential {id} \"{}\"", draft.name);
         let before = picture(&OAuthForm::of(&stored, &status.settings));
@@ -154,13 +168,13 @@ impl OAuth<'_> {
         if !callback.iss.is_empty() && Webhook::parse(&callback.iss).ok().map(|it| it.authority()) != host {
             return Ok((id, Err(denied("another provider sent you back than the one that you were sent to"))));
         }
-        let pairs = [
+        let pairs = vec![
             ("grant_type", "authorization_code".to_owned()),
             ("code", callback.code.clone()),
             ("redirect_uri", sent.redirect_uri),
             ("code_verifier", sent.verifier),
         ];
-        Ok((id, self.obtain(actor, id, Some(&pairs)).await?))
+        Ok((id, self.obtain(actor, id, Some(pairs)).await?))
     }
 
     /// Asks for a token for the application itself, at once. The inner error is the provider's.
@@ -177,7 +191,7 @@ impl OAuth<'_> {
         &self,
         actor: &Actor,
         id: CredentialId,
-        code: Option<&[(&str, String)]>,
+        code: Option<Vec<(&'static str, String)>>,
     ) -> Result<Result<(), MailError>, Error> {
         let (credential, ..) = self.load(actor, id).await?;
         let subject = format!("credential {id} \"{}\"", credential.name);

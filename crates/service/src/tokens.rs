@@ -165,31 +165,17 @@ impl Tokens {
 
     /// Exchanges what a provider handed out by way of the browser (RFC 6749 section 4.1.3), or, without it, asks for a token
     /// for the application itself; keeps it whatever renewal is under way, with the audit entry.
+    ///
+    /// In a task of its own: whoever closes the browser takes nothing with them that the provider will not give again.
     pub(crate) async fn obtain(
         &self,
         id: CredentialId,
-        code: Option<&[(&str, String)]>,
+        code: Option<Vec<(&'static str, String)>>,
         audit: AuditEntry,
     ) -> Result<(), MailError> {
-        let inner = &self.0;
-        let row = inner.find(id).await?;
-        let now = inner.clock.now();
-        let taken = inner.store.take_renewal(id, now, now.plus(LEASE), true).await.map_err(|it| stored(&it))?;
-        let fence =
-            taken.ok_or_else(|| failed(ErrorKind::Internal, "the credential has no OAuth 2.0 settings any more"))?;
-        let asked = match code {
-            Some(pairs) => inner.ask(id, &row.status.settings, pairs).await,
-            None => inner.ask(id, &row.status.settings, &for_itself(&row.status.settings)).await,
-        };
-        // What is refused here is this one attempt: tokens that serve go on serving.
-        if let (Err(Denied::Refused(code)), TokenState::Ok) = (&asked, row.status.state) {
-            _ = inner.store.give_back_renewal(id, fence, None).await;
-            return Err(failed(ErrorKind::Authentication, &format!("the OAuth 2.0 provider refuses ({code})")));
-        }
-        let settled = inner.settle(id, fence, &row.status, asked, None, &[audit]).await?;
-        settled.map(|_| ()).ok_or_else(|| {
-            failed(ErrorKind::Internal, "the credential was changed meanwhile: what the provider gave was not kept")
-        })
+        let inner = Arc::clone(&self.0);
+        let asking = tokio::spawn(async move { inner.obtain(id, code, audit).await });
+        asking.await.unwrap_or_else(|_| Err(failed(ErrorKind::Internal, "asking for the OAuth 2.0 token broke off")))
     }
 }
 
@@ -207,14 +193,49 @@ impl Inner {
         pair.map(Some).map_err(|_| failed(ErrorKind::Internal, "the stored OAuth 2.0 tokens cannot be read"))
     }
 
+    /// Asks first and takes the right then: a renewal under way is only fenced out by tokens that take its place.
+    async fn obtain(
+        &self,
+        id: CredentialId,
+        code: Option<Vec<(&'static str, String)>>,
+        audit: AuditEntry,
+    ) -> Result<(), MailError> {
+        let row = self.find(id).await?;
+        let settings = &row.status.settings;
+        let pairs = code.unwrap_or_else(|| for_itself(settings));
+        let asked = match self.ask(id, settings, &pairs).await {
+            Err(Denied::Trouble(error)) => return Err(error),
+            // What is refused here is this one attempt: tokens that serve go on serving.
+            Err(Denied::Refused(code)) if row.status.state == TokenState::Ok => {
+                return Err(failed(ErrorKind::Authentication, &format!("the OAuth 2.0 provider refuses ({code})")));
+            }
+            asked => asked,
+        };
+        let now = self.clock.now();
+        let taken = self.store.take_renewal(id, now, now.plus(LEASE), true).await.map_err(|it| stored(&it))?;
+        let fence =
+            taken.ok_or_else(|| failed(ErrorKind::Internal, "the credential has no OAuth 2.0 settings any more"))?;
+        let changed =
+            || failed(ErrorKind::Internal, "the credential was changed meanwhile: what the provider gave was not kept");
+        if self.find(id).await?.status.settings != *settings {
+            _ = self.store.give_back_renewal(id, fence, None).await;
+            return Err(changed());
+        }
+        let settled = self.settle(id, fence, &row.status, asked, None, &[audit]).await?;
+        settled.map(|_| ()).ok_or_else(changed)
+    }
+
     /// `None` if the tokens are not those any more that were seen before the right was taken.
     async fn renew(&self, id: CredentialId, fence: i64, seen: Option<Timestamp>) -> Result<Option<Secret>, MailError> {
-        let row = self.find(id).await?;
-        if row.status.obtained_at != seen {
-            _ = self.store.give_back_renewal(id, fence, None).await;
-            return Ok(None);
-        }
-        let refresh = self.open(id, &row)?.and_then(|it| it.refresh);
+        let found = self.find(id).await.and_then(|row| Ok((self.open(id, &row)?, row)));
+        let (pair, row) = match found {
+            Ok((pair, row)) if row.status.obtained_at == seen => (pair, row),
+            other => {
+                _ = self.store.give_back_renewal(id, fence, None).await;
+                return other.map(|_| None);
+            }
+        };
+        let refresh = pair.and_then(|it| it.refresh);
         let settings = &row.status.settings;
         let asked = match (settings.grant, &refresh) {
             (Grant::ClientCredentials, _) => self.ask(id, settings, &for_itself(settings)).await,

@@ -65,6 +65,13 @@ impl OAuthStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        if !audit.is_empty() {
+            // Credentials are locked before the accounts that go on.
+            sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR UPDATE", id.0)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(backend)?;
+        }
         let written = sqlx::query!(
             "UPDATE oauth
              SET tokens = $1, obtained_at = $2, expires_at = $3, renew_at = $4, state = 'ok', message = NULL,

@@ -221,6 +221,10 @@ impl CheckStore for SqliteStore {
         let mut tx = self.begin_light().await?;
         let shares = shares(&mut tx, lease, finished).await?;
         let Finished { health, late_at, mailbox, keeps_lease, .. } = finished;
+        // Credentials are locked before accounts.
+        if let Some(at) = health.last_success_at.filter(|_| health.failure.is_none()) {
+            note_accepted(&mut tx, lease, at).await?;
+        }
         // The success is a fact whatever was changed meanwhile; the same statement finds out whether the lease still holds.
         let ended = sqlx::query!(
             "UPDATE accounts
@@ -244,9 +248,6 @@ impl CheckStore for SqliteStore {
         let Some(ended) = ended else { return Err(StoreError::Fenced) };
         posture::record_tls(&mut tx, lease, finished, ended.tls_mark).await?;
         end_run(&mut tx, finished).await?;
-        if let Some(at) = health.last_success_at.filter(|_| health.failure.is_none()) {
-            note_accepted(&mut tx, lease, at).await?;
-        }
         let failure = health.failure.as_ref();
         sqlx::query!(
             "UPDATE accounts

@@ -261,7 +261,8 @@ pub(super) async fn rotate_credential(State(web): State<Web>, Path(id): Path<i64
     let kept = form.without_secrets();
     match web.service.credentials().rotate(&actor, CredentialId(id), &form.version, form.secret).await {
         Ok(()) => Redirect::to(&format!("{path}?flash=credential-saved")).into_response(),
-        Err(error) => come_back(&web, &parts, &path, kept, error).await,
+        Err(error @ (Error::Invalid(_) | Error::Conflict)) => come_back(&web, &parts, &path, kept, error).await,
+        Err(error) => refusal(&error),
     }
 }
 

@@ -25,10 +25,10 @@ pub(super) fn redirect_uri(web: &Web) -> Option<String> {
     web.config.public_url.as_ref().map(|it| format!("{}{CALLBACK}", it.trim_end_matches('/')))
 }
 
-/// The credential's page with what came of something.
-async fn show(web: &Web, parts: &Parts, id: i64, status: StatusCode, outcome: Outcome) -> Response {
+/// The credential's page, at the address that was posted to, with what came of something.
+async fn show(web: &Web, parts: &Parts, path: &str, status: StatusCode, outcome: Outcome) -> Response {
     let provide = move || leptos::prelude::provide_context(outcome.clone());
-    render_at(web, parts, &format!("{PATH}/{id}"), status, provide).await
+    render_at(web, parts, path, status, provide).await
 }
 
 pub(super) async fn save(State(web): State<Web>, Path(id): Path<String>, request: Request) -> Response {
@@ -55,7 +55,10 @@ pub(super) async fn start(State(web): State<Web>, Path(id): Path<i64>, request: 
     let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
     let uri = redirect_uri(&web).unwrap_or_default();
     match web.service.oauth().start(&actor, CredentialId(id), &uri).await {
-        Ok(url) => show(&web, &parts, id, StatusCode::OK, Outcome { go: Some(url), error: None }).await,
+        Ok(url) => {
+            let outcome = Outcome { go: Some(url), error: None };
+            show(&web, &parts, &format!("{PATH}/{id}/start"), StatusCode::OK, outcome).await
+        }
         Err(error) => refusal(&error),
     }
 }
@@ -64,7 +67,7 @@ pub(super) async fn fetch(State(web): State<Web>, Path(id): Path<i64>, request: 
     let parts = request.into_parts().0;
     let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
     match web.service.oauth().fetch(&actor, CredentialId(id)).await {
-        Ok(obtained) => ended(&web, &parts, CredentialId(id), obtained).await,
+        Ok(obtained) => ended(&web, &parts, &format!("{PATH}/{id}/fetch"), CredentialId(id), obtained).await,
         Err(error) => refusal(&error),
     }
 }
@@ -73,17 +76,17 @@ pub(super) async fn callback(State(web): State<Web>, Query(callback): Query<Call
     let parts = request.into_parts().0;
     let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
     match web.service.oauth().finish(&actor, &callback).await {
-        Ok((id, obtained)) => ended(&web, &parts, id, obtained).await,
+        Ok((id, obtained)) => ended(&web, &parts, &format!("{PATH}/{id}"), id, obtained).await,
         Err(error) => refusal(&error),
     }
 }
 
-async fn ended(web: &Web, parts: &Parts, id: CredentialId, obtained: Result<(), MailError>) -> Response {
+async fn ended(web: &Web, parts: &Parts, path: &str, id: CredentialId, obtained: Result<(), MailError>) -> Response {
     match obtained {
         Ok(()) => Redirect::to(&format!("{PATH}/{id}?flash=oauth-connected")).into_response(),
         Err(error) => {
             let outcome = Outcome { go: None, error: Some(error.message) };
-            show(web, parts, id.0, StatusCode::BAD_GATEWAY, outcome).await
+            show(web, parts, path, StatusCode::BAD_GATEWAY, outcome).await
         }
     }
 }

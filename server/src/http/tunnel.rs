@@ -83,14 +83,15 @@ async fn greet(web: &Web, frames: &mut impl Frames, from: &str) -> io::Result<Op
 /// nothing.
 async fn no_longer_welcome(web: &Web, agent: &Agent) {
     loop {
+        // First of all: it may have been removed between its greeting and its tunnel.
+        if let Ok(false) = web.service.agents().is_welcome(agent).await {
+            return;
+        }
         // Where nothing is checked, nobody would be served by it.
         if web.config.collect.role.checks() {
             _ = web.service.agents().announce(agent).await;
         }
         sleep(LOOK_EVERY).await;
-        if let Ok(false) = web.service.agents().is_welcome(agent).await {
-            return;
-        }
     }
 }
 

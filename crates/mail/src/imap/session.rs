@@ -17,7 +17,8 @@ pub(super) const REPLY_MAX: u64 = 64 * 1024 * 1024;
 /// The longest literal that is taken where no message is asked for.
 pub(super) const LITERAL_MAX: u64 = 256 * 1024;
 /// The capabilities that make a difference.
-const USED: [&str; 5] = ["AUTH=PLAIN", "SASL-IR", "LOGINDISABLED", "UIDPLUS", "IDLE"];
+const USED: [&str; 7] =
+    ["AUTH=PLAIN", "AUTH=OAUTHBEARER", "AUTH=XOAUTH2", "SASL-IR", "LOGINDISABLED", "UIDPLUS", "IDLE"];
 
 /// The most capabilities that a test is told, and the most characters of one.
 const TOLD_MAX: usize = 100;

@@ -43,6 +43,7 @@ impl Session {
         sasl::must_be_secure(&visit.destination)?;
         let mechanism = Mechanism::choose(|it| self.has(&format!("AUTH={it}")))?;
         let initial = mechanism.initial(&visit.username, &visit.password, &visit.destination);
+        self.wire.tap.guard_form(&initial);
         let mut reply = self.authenticate(mechanism.name(), &initial).await?;
         let mut status = None;
         if reply.tag() == "+" {

@@ -57,6 +57,7 @@ async fn show_token(
         return Ok((asked, None));
     }
     let initial = mechanism.initial(&visit.username, &visit.password, &visit.destination);
+    wire.tap.guard_form(&initial);
     wire.send_secret(format!("{initial}\r\n").as_bytes(), &secret_of(initial.len())).await?;
     let answer = reply(wire).await?;
     if !answer.is_challenge {

@@ -175,8 +175,12 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn new(hub: &'a Hub, live: &'a Arc<Live>) -> Self {
-        hub.cut(live.who.agent);
-        hub.map().entry(live.who.connector).or_default().push(Arc::clone(live));
+        let mut map = hub.map();
+        for other in map.values().flatten().filter(|it| it.who.agent == live.who.agent) {
+            other.over.cancel();
+        }
+        map.entry(live.who.connector).or_default().push(Arc::clone(live));
+        drop(map);
         Self { hub, live }
     }
 }

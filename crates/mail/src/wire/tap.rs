@@ -34,6 +34,11 @@ impl Tap {
         self.secrets = forms.into_iter().filter(|it| it.len() >= SECRET_AT_LEAST).map(Secret::new).collect();
     }
 
+    /// And in this form, which holds it.
+    pub(crate) fn guard_form(&mut self, form: &str) {
+        self.secrets.insert(0, Secret::new(form.trim_end_matches('=').to_owned()));
+    }
+
     /// What the server said, for people: without the secret that it may have repeated.
     pub(crate) fn redacted<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let mut line = Cow::Borrowed(line);

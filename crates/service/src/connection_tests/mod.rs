@@ -52,7 +52,7 @@ impl ConnectionTests<'_> {
     /// Tests the account as it is saved.
     pub async fn start(&self, actor: &Actor, id: AccountId) -> Result<RunId, Error> {
         let account = self.enabled(actor, id).await?;
-        self.count(actor)?;
+        self.count(actor, 1)?;
         self.audit(actor, format!("account {id} \"{}\"", account.draft.name), &account.draft, false).await?;
         self.begin(actor, saved(account, Depth::Mailbox, TestRuns::fresh_id())).await
     }
@@ -61,7 +61,6 @@ impl ConnectionTests<'_> {
     /// the others only with `grant`, and else they are tested up to the sign-in.
     pub async fn start_each_way(&self, actor: &Actor, id: AccountId, grant: bool) -> Result<Vec<RunId>, Error> {
         let account = self.enabled(actor, id).await?;
-        self.count(actor)?;
         let own = account.draft.destination.route;
         let connectors = self.0.store.list_connectors("", PageRequest::new(1, WAYS_MAX - 1)).await?;
         let mut ways = vec![Route::Direct];
@@ -69,6 +68,7 @@ impl ConnectionTests<'_> {
         if !ways.contains(&own) {
             ways.push(own);
         }
+        self.count(actor, ways.len())?;
         let batch = TestRuns::fresh_id();
         let mut plans = Vec::new();
         for way in ways {
@@ -111,7 +111,7 @@ impl ConnectionTests<'_> {
         if self.0.store.find_credential(draft.credential_id).await?.is_none() {
             return Err(Error::field("credential_id", Rule::Gone));
         }
-        self.count(actor)?;
+        self.count(actor, 1)?;
         let is_granted = same.is_none_or(|it| it.credential_id != draft.credential_id);
         let subject = id.map_or_else(String::new, |it| format!("{it} "));
         self.audit(actor, format!("account {subject}\"{}\", not saved", draft.name), &draft, is_granted).await?;
@@ -123,19 +123,19 @@ impl ConnectionTests<'_> {
     /// The test as it goes, or as it ended a short while ago.
     pub fn run(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        Ok(self.0.tests.find(id).ok_or(Error::NotFound)?.picture())
+        Ok(self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?.picture())
     }
 
     /// The tests of the saved account that were begun together last, if that was a short while ago.
     pub fn last(&self, actor: &Actor, id: AccountId) -> Result<Vec<TestRun>, Error> {
         need(actor, Permission::Action)?;
-        Ok(self.0.tests.last_of(id).iter().map(|it| it.picture()).collect())
+        Ok(self.0.tests.last_of(id, self.0.clock.now()).iter().map(|it| it.picture()).collect())
     }
 
     /// Waits until it has ended.
     pub async fn finished(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        let run = self.0.tests.find(id).ok_or(Error::NotFound)?;
+        let run = self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?;
         let mut updates = run.watch();
         // The sender lives as long as the run.
         _ = updates.wait_for(|it| it.end.is_some()).await;
@@ -145,7 +145,7 @@ impl ConnectionTests<'_> {
     /// Stops it; what has ended already stays as it is.
     pub fn cancel(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        let run = self.0.tests.find(id).ok_or(Error::NotFound)?;
+        let run = self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?;
         run.cancelled.notify_one();
         Ok(run.picture())
     }
@@ -169,8 +169,8 @@ impl ConnectionTests<'_> {
         if account.draft.enabled { Ok(account) } else { Err(Error::field("enabled", Rule::NotAnOption)) }
     }
 
-    fn count(&self, actor: &Actor) -> Result<(), Error> {
-        let started = self.0.tests.may_start(&actor.name, self.0.clock.now());
+    fn count(&self, actor: &Actor, n_tests: usize) -> Result<(), Error> {
+        let started = self.0.tests.may_start(&actor.name, n_tests, self.0.clock.now());
         started.map_err(|retry_after_s| Error::TooManyAttempts { retry_after_s })
     }
 

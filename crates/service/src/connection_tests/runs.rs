@@ -82,6 +82,10 @@ impl Run {
         self.log.watch()
     }
 
+    fn is_remembered(&self, now: Timestamp) -> bool {
+        self.is_running() || now.since(self.started_at) < REMEMBERED
+    }
+
     fn is_running(&self) -> bool {
         self.log.so_far().end.is_none()
     }
@@ -103,14 +107,14 @@ impl TestRuns {
         RunId(rand::random())
     }
 
-    /// Counts a start of that actor; seconds to wait, if there were too many or too many tests run.
-    pub(crate) fn may_start(&self, actor: &str, now: Timestamp) -> Result<(), u64> {
+    /// Counts a start of so many tests by that actor; seconds to wait, if there were too many or too many tests run.
+    pub(crate) fn may_start(&self, actor: &str, n: usize, now: Timestamp) -> Result<(), u64> {
         let mut known = self.known();
         known.starts.retain(|_, times| {
             times.retain(|it| now.since(*it) < WINDOW);
             !times.is_empty()
         });
-        if known.runs.iter().filter(|it| it.is_running()).count() >= AT_ONCE {
+        if known.runs.iter().filter(|it| it.is_running()).count() + n > AT_ONCE {
             return Err(WINDOW.as_secs() / 6);
         }
         let times = known.starts.entry(actor.to_owned()).or_default();
@@ -124,7 +128,7 @@ impl TestRuns {
     pub(crate) fn add(&self, run: &Arc<Run>) {
         let mut known = self.known();
         let now = run.started_at;
-        known.runs.retain(|it| it.is_running() || now.since(it.started_at) < REMEMBERED);
+        known.runs.retain(|it| it.is_remembered(now));
         if known.runs.len() >= RUNS_MAX
             && let Some(at) = known.runs.iter().position(|it| !it.is_running())
         {
@@ -133,14 +137,14 @@ impl TestRuns {
         known.runs.push_back(Arc::clone(run));
     }
 
-    pub(crate) fn find(&self, id: RunId) -> Option<Arc<Run>> {
-        self.known().runs.iter().find(|it| it.id == id).cloned()
+    pub(crate) fn find(&self, id: RunId, now: Timestamp) -> Option<Arc<Run>> {
+        self.known().runs.iter().find(|it| it.id == id && it.is_remembered(now)).cloned()
     }
 
     /// Those that were begun together last for this account as it is saved, in their order.
-    pub(crate) fn last_of(&self, account: AccountId) -> Vec<Arc<Run>> {
+    pub(crate) fn last_of(&self, account: AccountId, now: Timestamp) -> Vec<Arc<Run>> {
         let known = self.known();
-        let of_account = |it: &&Arc<Run>| it.account == Some(account) && it.form.is_none();
+        let of_account = |it: &&Arc<Run>| it.account == Some(account) && it.form.is_none() && it.is_remembered(now);
         let Some(batch) = known.runs.iter().rev().find(of_account).map(|it| it.batch) else { return Vec::new() };
         known.runs.iter().filter(|it| it.batch == batch).cloned().collect()
     }
@@ -180,11 +184,11 @@ mod tests {
         let runs = TestRuns::default();
         let at = Timestamp::from_seconds;
         for second in 0..10 {
-            assert_eq!(runs.may_start("ana", at(second)), Ok(()));
+            assert_eq!(runs.may_start("ana", 1, at(second)), Ok(()));
         }
-        assert_eq!(runs.may_start("ana", at(20)), Err(41));
-        assert_eq!(runs.may_start("ben", at(20)), Ok(()));
-        assert_eq!(runs.may_start("ana", at(61)), Ok(()));
+        assert_eq!(runs.may_start("ana", 1, at(20)), Err(41));
+        assert_eq!(runs.may_start("ben", 1, at(20)), Ok(()));
+        assert_eq!(runs.may_start("ana", 1, at(61)), Ok(()));
     }
 
     #[test]
@@ -194,9 +198,10 @@ mod tests {
         for it in &all {
             runs.add(it);
         }
-        assert_eq!(runs.may_start("ana", Timestamp::from_seconds(1)), Err(10));
+        assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Err(10));
         end(&all[3]);
-        assert_eq!(runs.may_start("ana", Timestamp::from_seconds(1)), Ok(()));
+        assert_eq!(runs.may_start("ana", 2, Timestamp::from_seconds(1)), Err(10));
+        assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Ok(()));
     }
 
     #[test]
@@ -206,14 +211,16 @@ mod tests {
         runs.add(&ended);
         runs.add(&running);
         end(&ended);
+        let hour = Timestamp::from_seconds(3600);
+        assert!(runs.find(ended.id, hour).is_none(), "also while nobody begins another");
         runs.add(&run(3, 3600, None));
-        assert!(runs.find(ended.id).is_none() && runs.find(running.id).is_some());
+        assert!(runs.find(ended.id, hour).is_none() && runs.find(running.id, hour).is_some());
         for n in 0..500 {
             let more = run(n, 3600, None);
             end(&more);
             runs.add(&more);
         }
-        assert!(runs.known().runs.len() <= RUNS_MAX && runs.find(running.id).is_some());
+        assert!(runs.known().runs.len() <= RUNS_MAX && runs.find(running.id, hour).is_some());
     }
 
     #[test]
@@ -222,7 +229,7 @@ mod tests {
         let (saved, typed) = (run(1, 0, None), run(1, 1, Some(AccountForm::default())));
         runs.add(&saved);
         runs.add(&typed);
-        let found: Vec<_> = runs.last_of(AccountId(1)).iter().map(|it| it.id).collect();
+        let found: Vec<_> = runs.last_of(AccountId(1), Timestamp::from_seconds(2)).iter().map(|it| it.id).collect();
         assert_eq!(found, [saved.id]);
         assert_eq!(saved.id.to_string().parse(), Ok(saved.id));
     }

@@ -1,6 +1,6 @@
 //! One connection: where it may lead, and the bytes both ways.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use domain::account::Address;
 use tokio::{
@@ -104,10 +104,8 @@ async fn relay(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite, mut so
     };
     let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
     // What broke one way is of no use the other way.
-    let rest: Option<io::Result<()>> = tokio::select! {
-        Ok(()) = &mut up => timeout(LINGERING, down).await.ok(),
-        Ok(()) = &mut down => timeout(LINGERING, up).await.ok(),
-        else => None,
-    };
-    drop(rest);
+    tokio::select! {
+        ended = &mut up => if ended.is_ok() { _ = timeout(LINGERING, down).await },
+        ended = &mut down => if ended.is_ok() { _ = timeout(LINGERING, up).await },
+    }
 }
