@@ -170,7 +170,9 @@ impl Evidence {
             }
         }
         let is_imap = upper.iter().any(|it| it.starts_with("IMAP4"));
-        if is_imap && !upper.iter().any(|it| it == "LOGINDISABLED") {
+        // The mechanism and the command have one name.
+        let has = |name: &str| found.iter().chain(&upper).any(|it| it == name);
+        if is_imap && !has("LOGINDISABLED") && !has("LOGIN") {
             found.push("LOGIN".to_owned());
         }
         found
@@ -190,6 +192,8 @@ mod tests {
         assert!(evidence.mechanisms().is_empty());
         evidence.note(Fact::Capabilities(Phase::Secured, names(&["IMAP4rev1", "auth=plain", "AUTH=XOAUTH2"])));
         assert_eq!(evidence.mechanisms(), ["PLAIN", "XOAUTH2", "LOGIN"]);
+        evidence.note(Fact::Capabilities(Phase::Secured, names(&["IMAP4rev1", "AUTH=PLAIN", "AUTH=LOGIN"])));
+        assert_eq!(evidence.mechanisms(), ["PLAIN", "LOGIN"]);
         evidence.note(Fact::Capabilities(Phase::Secured, names(&["UIDL", "USER", "SASL PLAIN LOGIN"])));
         assert_eq!(evidence.mechanisms(), ["USER", "PLAIN", "LOGIN"]);
     }
