@@ -1,4 +1,4 @@
-// A real Dovecot of our own: free ports, any user with the password "pass", mail as files.
+// A real Dovecot of our own: free ports, any user with one password, mail as files.
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -23,8 +23,8 @@ export class Dovecot {
     readonly certificate: string,
   ) {}
 
-  /** With a certificate and key of somebody's own, or with one that vouches for itself. */
-  static async start(identity?: Identity): Promise<Dovecot> {
+  /** With a certificate and key of somebody's own, or with one that vouches for itself; `password` is everybody's. */
+  static async start(identity?: Identity, password = 'pass'): Promise<Dovecot> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
     chmodSync(folder, 0o755);
     const [imap, imaps, pop3, pop3s] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
@@ -58,7 +58,7 @@ export class Dovecot {
       auth_mechanisms = plain login
       passdb {
         driver = static
-        args = password=pass
+        args = password=${password}
       }
       userdb {
         driver = static

@@ -9,7 +9,8 @@ export const PASSWORD = 'correct horse battery';
 
 export class Posthorn {
   private constructor(
-    private readonly folder: string,
+    /** Where it keeps everything. */
+    readonly folder: string,
     private readonly started: Started,
     readonly url: string,
     private readonly env: NodeJS.ProcessEnv,
@@ -26,6 +27,11 @@ export class Posthorn {
   /** What opens the set-up page. */
   get setUpCode(): string {
     return /set-up code: (\S+)/.exec(this.started.said())?.[1] ?? '';
+  }
+
+  /** Everything that it said and logged so far. */
+  get log(): string {
+    return this.started.said() + this.started.logged();
   }
 
   /** Adds a user by command line, while the server runs. */
@@ -61,6 +67,11 @@ export class Client {
     });
     const text = await response.text();
     return { status: response.status, text, json: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : undefined };
+  }
+
+  /** What Prometheus would read. */
+  async metrics(): Promise<string> {
+    return (await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${this.token}` } })).text();
   }
 
   /** Adds a record and answers with its id. */

@@ -18,6 +18,8 @@ export interface Started {
   process: ChildProcess;
   /** Everything on standard output so far. */
   said(): string;
+  /** Everything on standard error so far. */
+  logged(): string;
   stop(): Promise<void>;
 }
 
@@ -30,7 +32,7 @@ export function start(program: string, args: string[], env: NodeJS.ProcessEnv, r
     const ended = new Promise<void>((done) => child.once('exit', () => done()));
     child.stdout.on('data', (text) => {
       out += text;
-      if (ready.test(out)) resolve({ process: child, said: () => out, stop: async () => { child.kill('SIGTERM'); await ended; } });
+      if (ready.test(out)) resolve({ process: child, said: () => out, logged: () => err, stop: async () => { child.kill('SIGTERM'); await ended; } });
     });
     child.stderr.on('data', (text) => (err += text));
     child.once('error', reject);
