@@ -30,7 +30,7 @@ function clean(where: string, content: Buffer | string): void {
 }
 
 test.beforeAll(async () => {
-  dovecot = await Dovecot.start(undefined, CANARY);
+  dovecot = await Dovecot.start(undefined, { password: CANARY });
   dovecot.deliver(USER, MAIL);
   posthorn = await Posthorn.start({ RUST_LOG: 'trace', POSTHORN_PUBLIC_URL: undefined });
   await posthorn.addUser('ana', 'administrator');

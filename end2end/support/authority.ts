@@ -11,7 +11,7 @@ const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-node
 export class Authority {
   private n = 0;
 
-  private constructor(private readonly folder: string, readonly certificate: string) {}
+  private constructor(readonly folder: string, readonly certificate: string) {}
 
   static async make(name: string): Promise<Authority> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-authority-'));

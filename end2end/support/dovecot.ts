@@ -23,8 +23,9 @@ export class Dovecot {
     readonly certificate: string,
   ) {}
 
-  /** With a certificate and key of somebody's own, or with one that vouches for itself; `password` is everybody's. */
-  static async start(identity?: Identity, password = 'pass'): Promise<Dovecot> {
+  /** With a certificate and key of somebody's own, or with one that vouches for itself; `password` is everybody's.
+   * With the address of an introspection endpoint (RFC 7662) tokens are taken as well. */
+  static async start(identity?: Identity, { password = 'pass', introspection = '' } = {}): Promise<Dovecot> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
     chmodSync(folder, 0o755);
     const [imap, imaps, pop3, pop3s] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
@@ -55,9 +56,11 @@ export class Dovecot {
       first_valid_gid = 1
       mail_location = maildir:${folder}/mail/%u
       mail_max_userip_connections = 1000
-      auth_mechanisms = plain login
+      auth_mechanisms = plain login${introspection ? ' oauthbearer xoauth2' : ''}
+      ${introspection ? tokens(folder, introspection) : ''}
       passdb {
         driver = static
+        mechanisms = plain login
         args = password=${password}
       }
       userdb {
@@ -130,6 +133,21 @@ export class Dovecot {
 function show(folder: string, { key, certificate }: Identity): void {
   writeFileSync(join(folder, 'key.pem'), key);
   writeFileSync(join(folder, 'cert.pem'), certificate);
+}
+
+function tokens(folder: string, introspection: string): string {
+  const file = join(folder, 'oauth2.conf.ext');
+  writeFileSync(file, `introspection_mode = post
+introspection_url = ${introspection}
+username_attribute = username
+active_attribute = status
+active_value = active
+`);
+  return `passdb {
+        driver = oauth2
+        mechanisms = oauthbearer xoauth2
+        args = ${file}
+      }`;
 }
 
 /** Waits until somebody listens; gives up when the program has ended. */

@@ -18,9 +18,10 @@ export class Posthorn {
 
   static async start(env: NodeJS.ProcessEnv = {}, options: string[] = []): Promise<Posthorn> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-'));
-    const port = await freePort();
+    const named = options[options.indexOf('--listen') + 1];
+    const port = options.includes('--listen') ? Number(named.split(':').at(-1)) : await freePort();
     const all = { POSTHORN_DATA: folder, POSTHORN_EGRESS_ALLOW: '127.0.0.0/8,::1/128', ...env };
-    const started = await start(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...options], all, /listening on/);
+    const started = await start(BINARY, ['serve', ...(options.includes('--listen') ? [] : ['--listen', `127.0.0.1:${port}`]), ...options], all, /listening on/);
     return new Posthorn(folder, started, `http://127.0.0.1:${port}`, all);
   }
 
