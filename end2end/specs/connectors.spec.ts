@@ -36,6 +36,29 @@ test.afterAll(async () => {
   await dovecot?.stop();
 });
 
+/** Kills what the account goes by while its mail is fetched, starts it again, and counts: no copy is kept on the server. */
+async function costsNothing(id: number, user: string, way: { kill(): Promise<void>; run(): Promise<unknown> }): Promise<void> {
+  const n = 400;
+  for (let nth = 0; nth < n; nth += 1) dovecot.deliver(user, `Subject: number ${nth}\r\n\r\n${'x'.repeat(200_000)}\r\n`);
+  const check = async () => (await client.call('POST', `/accounts/${id}/check`)).json;
+  const total = async () => (await client.call('GET', `/accounts/${id}/messages`)).json.total;
+  const running = check();
+  await expect.poll(total, { intervals: [10] }).toBeGreaterThan(0);
+  await way.kill();
+  const cut = await running;
+  expect([cut.outcome, await total() < n]).toEqual(['partial', true]);
+  await way.run();
+  const again = await check();
+  expect([again.outcome, again.error]).toEqual(['ok', null]);
+  expect([await total(), dovecot.messages(user).length]).toEqual([n, 0]);
+  const numbers = new Set<string>();
+  for (let page = 1; page <= n / 50; page += 1) {
+    const { items } = (await client.call('GET', `/accounts/${id}/messages?page=${page}`)).json;
+    items.forEach((it: any) => numbers.add(it.subject));
+  }
+  expect(numbers.size).toBe(n);
+}
+
 test('mail arrives through every connector, by either protocol, under every security', async () => {
   for (const connector of connectors) {
     for (const protocol of ['imap', 'pop3'] as const) {
@@ -56,6 +79,19 @@ test('mail arrives through every connector, by either protocol, under every secu
     }
   }
 });
+
+for (const [nth, kind] of [[0, 'SOCKS5'], [2, 'HTTP CONNECT']] as const) {
+  test(`a proxy for ${kind} that is killed while mail is fetched costs no message`, async () => {
+    const user = `cut-${nth}`;
+    const credential = await client.add('/credentials', { name: user, username: user, secret: 'pass' });
+    const id = await client.add('/accounts', {
+      name: user, address: 'localhost', protocol: 'imap', port: dovecot.ports.imaps, credential_id: credential, automatic_check: false,
+      keep_copy: false, secure_connection_type: 'ssl', skip_certificate: true, use_network_connector: true,
+      network_connector_id: connectors[nth].id,
+    });
+    await costsNothing(id, user, proxies[nth]);
+  });
+}
 
 test('a proxy that refuses the password is named as what failed', async () => {
   const wrong = await client.add('/credentials', { name: 'wrong proxy login', username: PROXY_USER, secret: 'wrong' });
@@ -214,25 +250,7 @@ test.describe('by SSH', () => {
 
   test('a jump host that is killed while mail is fetched costs no message', async () => {
     await approve(byKey);
-    const n = 400;
-    for (let nth = 0; nth < n; nth += 1) dovecot.deliver('cut', `Subject: number ${nth}\r\n\r\n${'x'.repeat(200_000)}\r\n`);
-    const id = await behind(byKey, 'cut', { keep_copy: false });
-    const running = check(id);
-    const total = async () => (await client.call('GET', `/accounts/${id}/messages`)).json.total;
-    await expect.poll(total, { intervals: [10] }).toBeGreaterThan(0);
-    await sshd.kill();
-    const cut = await running;
-    expect([cut.outcome, await total() < n]).toEqual(['partial', true]);
-    await sshd.run();
-    const again = await check(id);
-    expect([again.outcome, again.error]).toEqual(['ok', null]);
-    expect([await total(), dovecot.messages('cut').length]).toEqual([n, 0]);
-    const numbers = new Set<string>();
-    for (let page = 1; page <= n / 50; page += 1) {
-      const { items } = (await client.call('GET', `/accounts/${id}/messages?page=${page}`)).json;
-      items.forEach((it: any) => numbers.add(it.subject));
-    }
-    expect(numbers.size).toBe(n);
+    await costsNothing(await behind(byKey, 'cut', { keep_copy: false }), 'cut', sshd);
   });
 
   test('an approved host key goes along with an export', async () => {

@@ -10,24 +10,42 @@ export const PROXY_USER = 'proxy-user';
 export const PROXY_PASSWORD = 'proxy-pass';
 
 export class Proxy {
-  private constructor(readonly port: number, private readonly child: ChildProcess, private readonly folder: string) {}
+  private child?: ChildProcess;
+
+  private constructor(readonly port: number, private readonly command: [string, string[]], private readonly folder: string) {}
 
   static async start(kind: 'socks5' | 'http_connect', withPassword: boolean): Promise<Proxy> {
     const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), 'posthorn-proxy-'))];
     const config = join(folder, 'tinyproxy.conf');
     const auth = withPassword ? `BasicAuth ${PROXY_USER} ${PROXY_PASSWORD}\n` : '';
     writeFileSync(config, `Port ${port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nAllow 127.0.0.1\n${auth}`);
-    const [program, args] = kind === 'socks5'
+    const command: [string, string[]] = kind === 'socks5'
       ? ['microsocks', ['-i', '127.0.0.1', '-p', `${port}`, ...(withPassword ? ['-u', PROXY_USER, '-P', PROXY_PASSWORD] : [])]]
       : ['tinyproxy', ['-d', '-c', config]];
-    const child = spawn(program as string, args as string[], { stdio: 'ignore' });
+    const proxy = new Proxy(port, command, folder);
+    await proxy.run();
+    return proxy;
+  }
+
+  /** Starts it, or starts it again on its port. */
+  async run(): Promise<void> {
+    const child = spawn(...this.command, { stdio: 'ignore' });
     const failed = new Promise<never>((_, reject) => child.once('error', reject));
-    await Promise.race([listening(port, child), failed]);
-    return new Proxy(port, child, folder);
+    await Promise.race([listening(this.port, child), failed]);
+    this.child = child;
+  }
+
+  /** With every connection that goes by it. */
+  async kill(): Promise<void> {
+    const child = this.child;
+    if (!child) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill('SIGKILL');
+    await ended;
   }
 
   stop(): void {
-    this.child.kill('SIGTERM');
+    this.child?.kill('SIGTERM');
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
