@@ -36,12 +36,15 @@ pub async fn load(id: CredentialId) -> Result<AnyView, UserError> {
         }
     }
     let posted = use_context::<Posted<CredentialForm>>().unwrap_or_default();
+    let listed = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    let uses = context::words().lists.uses_records(credential.n_uses);
+    let all = (credential.n_uses > listed).then(|| view! { <p class="hint">{uses}</p> });
     let (now, since) = (use_cases.now(), credential.secret_set_at);
     let rows = found.into_iter().map(|account| view! { <Row account since now/> }).collect_view();
     let words = &context::words().oauth;
     Ok(view! {
         <Fields credential posted/>
-        <section class="card"><h2>{words.accounts}</h2><ul>{rows}</ul></section>
+        <section class="card"><h2>{words.accounts}</h2>{all}<ul>{rows}</ul></section>
     }
     .into_any())
 }

@@ -1,7 +1,7 @@
 //! The use cases of credentials. A secret travels inwards only: it is sealed here, and opened only for a check.
 
 use domain::{
-    account::{UsedBy, User},
+    account::UsedBy,
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
     credential::{Credential, CredentialForm, SecretInput},
@@ -100,18 +100,9 @@ impl Credentials<'_> {
         let form = CredentialForm { secret, version: version.to_owned(), ..CredentialForm::of(&stored) };
         self.save(actor, Some(id), &form).await?;
         let now = self.0.clock.now();
-        for (user, _) in self.used_by(actor, id).await? {
-            let User::Account(account) = user else { continue };
-            let found = self.0.store.find_account(account).await?;
-            let Some(found) = found.filter(|it| it.draft.enabled && it.deleted_at.is_none()) else { continue };
-            let subject = format!("account {account} \"{}\"", found.draft.name);
-            self.0.store.add_audit(&[entry(actor, now, AuditAction::CheckAsked, subject)]).await?;
-            match self.0.store.ask_check(account, now).await {
-                // It was removed meanwhile.
-                Err(StoreError::NotFound) => {}
-                other => other?,
-            }
-        }
+        let subject = format!("the accounts of credential {id} \"{}\"", stored.name);
+        let entry = entry(actor, now, AuditAction::CheckAsked, subject);
+        self.0.store.ask_checks_with(id, now, &[entry]).await?;
         Ok(())
     }
 

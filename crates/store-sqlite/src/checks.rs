@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{
+    audit::AuditEntry,
     check::{CheckRun, StageRecord},
-    ids::{AccountId, CheckRunId},
+    ids::{AccountId, CheckRunId, CredentialId},
     page::{Page, PageRequest},
     time::Timestamp,
 };
 use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
 
 use crate::{
-    SqliteStore, Tx,
+    SqliteStore, Tx, audit,
     error::backend,
     posture,
     record::{RunRecord, clean, count},
@@ -129,6 +130,27 @@ impl CheckStore for SqliteStore {
         .map_err(backend)?;
         tx.commit().await.map_err(backend)?;
         if asked.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
+    async fn ask_checks_with(
+        &self,
+        credential: CredentialId,
+        at: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let asked = sqlx::query!(
+            "UPDATE accounts SET asked_at = COALESCE(asked_at, $1)
+             WHERE credential_id = $2 AND enabled AND deleted_at IS NULL",
+            at.0,
+            credential.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(asked.rows_affected())
     }
 
     async fn asked_of(&self, owner: &str) -> Result<Vec<AccountId>, StoreError> {

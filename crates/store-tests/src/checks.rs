@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use domain::{
     account::{AccountDraft, Failure, Health, Route},
+    audit::AuditAction,
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
     credential::CredentialDraft,
     ids::{AccountId, CheckRunId, ConnectorId},
@@ -13,7 +14,7 @@ use service::ports::{SealedSecret, StoreError, Way};
 
 use crate::{
     Subject,
-    samples::{LEASE, account, at, credential, draft, finished, take},
+    samples::{LEASE, account, at, credential, draft, entry, finished, take},
 };
 
 /// Checks an account that nobody holds, with this result.
@@ -54,6 +55,24 @@ pub async fn due_accounts_are_taken_longest_due_first(store: Subject) {
     assert_eq!(due(&store, 50, 0).await, []);
     assert_eq!(due(&store, 50, 9).await, [ids[0], ids[3]]);
     assert_eq!(due(&store, 50, 9).await, []);
+}
+
+pub async fn checks_are_asked_for_all_accounts_of_a_credential(store: Subject) {
+    let (ours, theirs) = (credential(&store, "ours").await, credential(&store, "theirs").await);
+    let mut ids = Vec::new();
+    for n in 0..120 {
+        let draft = AccountDraft { automatic_check: false, ..draft(&n.to_string(), ours) };
+        ids.push(store.add_account(&draft, None, &[]).await.unwrap());
+    }
+    let off = AccountDraft { enabled: false, ..draft("off", ours) };
+    store.add_account(&off, None, &[]).await.unwrap();
+    store.add_account(&draft("other", theirs), None, &[]).await.unwrap();
+    store.remove_account(ids.pop().unwrap(), 1, at(0), &[]).await.unwrap();
+    let audit = [entry(AuditAction::CheckAsked, "ana", "all of them")];
+    assert_eq!(store.ask_checks_with(ours, at(1), &audit).await.unwrap(), 119);
+    let mut taken = due(&store, 1, 500).await;
+    taken.sort_by_key(|it| it.0);
+    assert_eq!(taken, ids);
 }
 
 pub async fn accounts_that_are_not_to_be_checked_are_not_taken(store: Subject) {

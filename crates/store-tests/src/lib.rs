@@ -170,6 +170,7 @@ macro_rules! conformance {
             }
             checks {
                 due_accounts_are_taken_longest_due_first,
+                checks_are_asked_for_all_accounts_of_a_credential,
                 accounts_that_are_not_to_be_checked_are_not_taken,
                 accounts_whose_way_is_busy_hold_nobody_up,
                 two_takers_share_no_account,

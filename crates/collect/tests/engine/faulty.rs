@@ -217,6 +217,7 @@ delegate! {
         is_held(id: AccountId, now: Timestamp) -> bool;
         take_account(id: AccountId, owner: &str, now: Timestamp, lease_for: Duration) -> Option<Lease>;
         ask_check(id: AccountId, at: Timestamp) -> ();
+        ask_checks_with(credential: CredentialId, at: Timestamp, audit: &[AuditEntry]) -> u64;
         asked_of(owner: &str) -> Vec<AccountId>;
         extend_lease(lease: Lease, until: Timestamp) -> ();
         extend_leases(owner: &str, until: Timestamp) -> Vec<(AccountId, i64)>;

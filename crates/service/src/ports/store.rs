@@ -704,6 +704,13 @@ pub trait CheckStore: Send + Sync {
     async fn is_held(&self, id: AccountId, now: Timestamp) -> Result<bool, StoreError>;
     /// Has the account checked as soon as an instance is free, due or not.
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError>;
+    /// The same for every enabled account that uses the credential; answers with how many.
+    async fn ask_checks_with(
+        &self,
+        credential: CredentialId,
+        at: Timestamp,
+        audit: &[AuditEntry],
+    ) -> Result<u64, StoreError>;
     /// The accounts that this instance holds and that somebody asked to be checked.
     async fn asked_of(&self, owner: &str) -> Result<Vec<AccountId>, StoreError>;
     /// Prolongs the lease; `Fenced` if it was lost.
