@@ -1,6 +1,6 @@
 //! `cargo xtask test`: fast checks first, then the suites, then a real browser against real mail servers.
 
-use std::{env, fs, path::PathBuf, time::Instant};
+use std::{env, fs, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -62,14 +62,18 @@ fn lint_browser() -> Result<()> {
 
 fn unit() -> Result<()> {
     let cluster = Cluster::start()?;
-    command("cargo")
-        .args(["test", "--locked", "--workspace", "--exclude", "frontend"])
-        .env("POSTHORN_TEST_POSTGRES_URL", &cluster.url)
-        .run()
+    suites().env("POSTHORN_TEST_POSTGRES_URL", &cluster.url).run()
+}
+
+fn suites() -> Command {
+    let mut cargo = command("cargo");
+    cargo.args(["test", "--locked", "--workspace", "--exclude", "frontend"]);
+    cargo
 }
 
 fn e2e() -> Result<()> {
-    command("cargo").args(["build", "--locked", "--package", "server"]).run()?;
+    // The server as the suites had it: for itself alone it would be built once more, with other features of its crates.
+    suites().arg("--no-run").run()?;
     let npm = |arguments: &[&str]| {
         command("npm")
             .args(arguments)
@@ -137,7 +141,7 @@ impl Drop for Cluster {
 }
 
 /// A program of PostgreSQL's, as a user that it accepts: it refuses to run as root.
-fn as_other(program: &str) -> Result<std::process::Command> {
+fn as_other(program: &str) -> Result<Command> {
     let program = tools::postgres_bin().context("PostgreSQL is missing")?.join(program);
     if !is_root()? {
         return Ok(command(program));
