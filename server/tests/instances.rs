@@ -55,19 +55,15 @@ impl Instance {
 
     /// The only delivery of the only run.
     fn delivery(&self, token: &str) -> Value {
-        self.call(token, "GET", "/schedules/1/runs", &Value::Null)["items"][0]["deliveries"][0].clone()
+        self.run(token)["deliveries"][0].clone()
     }
 
     fn wait_for(&self, token: &str, state: &str) -> Value {
-        let began = Instant::now();
-        loop {
-            let delivery = self.delivery(token);
-            if delivery["state"] == state {
-                return delivery;
-            }
-            assert!(began.elapsed() < PATIENCE, "not {state}: {delivery}");
-            thread::sleep(Duration::from_millis(100));
-        }
+        until("state", state, || self.delivery(token))
+    }
+
+    fn run(&self, token: &str) -> Value {
+        self.call(token, "GET", "/schedules/1/runs", &Value::Null)["items"][0].clone()
     }
 }
 
@@ -75,6 +71,19 @@ impl Drop for Instance {
     fn drop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
+    }
+}
+
+/// Looks again and again, until the field has that value.
+fn until(field: &str, value: &str, look: impl Fn() -> Value) -> Value {
+    let began = Instant::now();
+    loop {
+        let seen = look();
+        if seen[field] == value {
+            return seen;
+        }
+        assert!(began.elapsed() < PATIENCE, "{field} is not {value}: {seen}");
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -170,8 +179,7 @@ async fn what_a_killed_instance_was_sending_goes_again_only_by_hand() {
         drop(first);
         answer.send(()).unwrap();
         let uncertain = second.wait_for(&token, "uncertain");
-        let run = second.call(&token, "GET", "/schedules/1/runs", &Value::Null)["items"][0].clone();
-        assert_eq!(run["outcome"], "partial");
+        let run = until("outcome", "partial", || second.run(&token));
         assert!(messages.recv_timeout(Duration::from_secs(3)).is_err(), "it was sent again by itself");
         let path = format!("/schedules/1/runs/{}/deliveries/{}/repeat", run["id"], uncertain["id"]);
         answer.send(()).unwrap();
