@@ -19,7 +19,7 @@ use tokio_socks::tcp::Socks5Stream;
 
 use crate::{
     egress::{Egress, Resolver},
-    ssh,
+    race, ssh,
     stages::Stages,
     tunnel::Hub,
     wire::Stream,
@@ -110,20 +110,10 @@ pub(crate) async fn connect(
     };
     let permitted = stages.run(Stage::Resolve, resolve).await?;
     let connect = async {
-        let mut last = None;
-        for address in permitted {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // Small commands wait for nothing; a failure to set this only costs time.
-                    _ = stream.set_nodelay(true);
-                    stages.found(|| Fact::Connected(address.to_string()));
-                    return Ok((stream, address.to_string()));
-                }
-                Err(error) => last = Some(format!("{address}: {error}")),
-            }
-        }
-        let why = last.unwrap_or_else(|| "no address".to_owned());
-        Err(MailError::new(ErrorKind::Refused, Stage::Connect, format!("no connection to {why}")))
+        let refused = |why| MailError::new(ErrorKind::Refused, Stage::Connect, format!("no connection to {why}"));
+        let (stream, address) = race::connect(&permitted).await.map_err(refused)?;
+        stages.found(|| Fact::Connected(address.to_string()));
+        Ok((stream, address.to_string()))
     };
     stages.run(Stage::Connect, connect).await
 }

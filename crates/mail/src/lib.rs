@@ -15,6 +15,7 @@ mod imap;
 mod outlet;
 mod pop3;
 mod probe;
+mod race;
 mod reader;
 mod refusal;
 mod sasl;

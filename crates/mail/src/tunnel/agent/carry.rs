@@ -13,6 +13,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use super::allow::AllowList;
 use crate::{
     egress::Resolver,
+    race,
     tunnel::target::{Outcome, Target, answered, asked},
 };
 
@@ -60,14 +61,7 @@ impl Way {
             Some(_) => return Err(Outcome::NotAllowed),
             None => self.look_up(address.as_str(), *port).await?,
         };
-        let connecting = async {
-            for address in addresses {
-                if let Ok(socket) = TcpStream::connect(address).await {
-                    return Ok(socket);
-                }
-            }
-            Err(Outcome::Refused)
-        };
+        let connecting = async { race::connect(&addresses).await.map(|it| it.0).map_err(|_| Outcome::Refused) };
         timeout(CONNECTING, connecting).await.unwrap_or(Err(Outcome::Timeout))
     }
 
@@ -90,8 +84,6 @@ impl Way {
 
 /// Until both sides have said everything, or one has and the other takes too long.
 async fn relay(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite, mut socket: TcpStream) {
-    // Small commands wait for nothing; a failure to set this only costs time.
-    _ = socket.set_nodelay(true);
     let (from_server, mut to_server) = split(stream);
     let (from_mail, mut to_mail) = socket.split();
     let up = async {
