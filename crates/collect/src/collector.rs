@@ -11,14 +11,14 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    account::{Account, AccountRow},
+    account::Account,
     check::{CheckRun, ErrorKind, Outcome},
     ids::{AccountId, ConnectorId},
     incident::Instance,
 };
 use service::{
     CheckTicket, Checker, Error, StartError, Tokens,
-    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Tunnels, Way},
+    ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Standing, Store, StoreError, Tunnels, Way},
     vault::Vault,
 };
 use tokio::{
@@ -100,6 +100,14 @@ impl Checker for Collector {
     }
 }
 
+/// A connection that waits for mail.
+struct Idling {
+    /// Ends the wait.
+    wake: Arc<Notify>,
+    /// Which state of the account it was opened for.
+    setup: i64,
+}
+
 struct Inner {
     parts: CollectorParts,
     /// Names this instance in leases.
@@ -110,8 +118,7 @@ struct Inner {
     gate: Arc<Gate>,
     keeper: Arc<Keeper>,
     running: Mutex<HashMap<AccountId, watch::Receiver<CheckRun>>>,
-    /// Connections that wait for mail, and how to wake them.
-    idling: Mutex<HashMap<AccountId, Arc<Notify>>>,
+    idling: Mutex<HashMap<AccountId, Idling>>,
     /// The connectors whose agents are connected to other instances.
     elsewhere: Mutex<HashSet<ConnectorId>>,
     changes_seen: Mutex<Instant>,
@@ -342,14 +349,21 @@ impl Inner {
             debug_assert_eq!(outcome, Outcome::Ok, "only a good check keeps its connection");
             // A connection that waits takes nobody's place.
             drop(turn.take());
-            let waited = self.idle(mailbox, &account, lost).await;
+            let mut waited = self.idle(mailbox, &account, lease, lost).await;
+            if matches!(waited, Waited::Through(_)) {
+                turn = self.next_turn(&account, lost).await;
+                if turn.is_none() {
+                    waited = Waited::Asked;
+                }
+            }
             if lost.is_cancelled() {
                 return Ok(());
             }
             let Some(current) = store.find_account(id).await? else { return Ok(()) };
             let (now, due_at) = (self.parts.clock.now(), current.health.next_check_at);
-            if current.version != account.version || !current.draft.enabled || current.deleted_at.is_some() {
-                return store.give_back(lease, due_at).await;
+            let standing = store.standings(&[id]).await?;
+            if !standing.first().is_some_and(|it| it.setup == lease.setup && it.is_enabled) {
+                return store.give_back(lease, due_at.map(|it| it.min(now))).await;
             }
             match waited {
                 Waited::Through(mailbox) => kept = Some(mailbox),
@@ -359,6 +373,26 @@ impl Inner {
             }
             lease.due_at = None;
             account = current;
+        }
+    }
+
+    /// A turn for a connection that has waited. It takes its place in the row however long that is; `None` if the lease is lost or
+    /// the collector stops.
+    async fn next_turn(&self, account: &Account, lost: &CancellationToken) -> Option<Turn<'_>> {
+        let turn = async {
+            loop {
+                let way = Way::of(&account.draft.destination);
+                if let Some(pass) = self.gate.enter(way, Queue::Open, self.parts.settings.lease_for).await {
+                    let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+                    self.n_active.fetch_add(1, Ordering::Relaxed);
+                    return Some(Turn { pass, _slot: Some(slot), _counted: Some(Counted(&self.n_active)) });
+                }
+            }
+        };
+        tokio::select! {
+            turn = turn => turn,
+            () = lost.cancelled() => None,
+            () = self.stopping.cancelled() => None,
         }
     }
 
@@ -384,9 +418,16 @@ impl Inner {
     }
 
     /// Waits until the server tells of a change, somebody asks for a check, or the interval is over.
-    async fn idle(&self, mut mailbox: Box<dyn Mailbox>, account: &Account, lost: &CancellationToken) -> Waited {
+    async fn idle(
+        &self,
+        mut mailbox: Box<dyn Mailbox>,
+        account: &Account,
+        lease: Lease,
+        lost: &CancellationToken,
+    ) -> Waited {
         let asked = Arc::new(Notify::new());
-        let _entry = Entry::new(&self.idling, account.id, Arc::clone(&asked));
+        let idling = Idling { wake: Arc::clone(&asked), setup: lease.setup };
+        let _entry = Entry::new(&self.idling, account.id, idling);
         let interval = Duration::from_secs(u64::from(account.draft.interval_s)).min(IDLE_MAX);
         let waiting = mailbox.idle(interval);
         // A wait that is broken off leaves the dialogue in its middle: the next check begins anew.
@@ -423,13 +464,13 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idling(&self) -> MutexGuard<'_, HashMap<AccountId, Arc<Notify>>> {
+    fn idling(&self) -> MutexGuard<'_, HashMap<AccountId, Idling>> {
         self.idling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self, id: AccountId) {
-        if let Some(asked) = self.idling().get(&id) {
-            asked.notify_one();
+        if let Some(idling) = self.idling().get(&id) {
+            idling.wake.notify_one();
         }
     }
 
@@ -442,12 +483,16 @@ impl Inner {
             }
             *seen = Instant::now();
         }
-        let ids: Vec<_> = self.idling().keys().copied().collect();
-        let rows = self.parts.store.account_rows(&ids).await?;
+        let setups: HashMap<_, _> = self.idling().iter().map(|(id, it)| (*id, it.setup)).collect();
+        let ids: Vec<_> = setups.keys().copied().collect();
         let now = self.parts.clock.now();
-        // A change makes an account due. Otherwise its wait ends by itself before it is.
-        let waits = |it: &AccountRow| it.enabled && it.health.next_check_at.is_none_or(|it| it > now);
-        let undisturbed: HashSet<_> = rows.iter().filter(|it| waits(it)).map(|it| it.id).collect();
+        // A change of the account makes it due; one of what it uses changes its setup. Otherwise its wait ends before it is due.
+        let waits = |it: &&Standing| {
+            let is_due = it.next_check_at.is_some_and(|it| it <= now);
+            it.is_enabled && !is_due && setups.get(&it.account_id) == Some(&it.setup)
+        };
+        let standings = self.parts.store.standings(&ids).await?;
+        let undisturbed: HashSet<_> = standings.iter().filter(waits).map(|it| it.account_id).collect();
         for id in ids.into_iter().filter(|it| !undisturbed.contains(it)) {
             self.wake(id);
         }

@@ -241,8 +241,8 @@ impl Check<'_> {
 
     /// Whether the account is still as the check began with it. Whoever was changed meanwhile begins anew.
     async fn is_current(&self) -> bool {
-        let current = self.parts.store.find_account(self.account.id).await.ok().flatten();
-        current.is_some_and(|it| it.version == self.account.version && it.draft.enabled && it.deleted_at.is_none())
+        let standing = self.parts.store.standings(&[self.account.id]).await.unwrap_or_default();
+        standing.first().is_some_and(|it| it.setup == self.lease.setup && it.is_enabled)
     }
 
     fn end_for_watchers(&self) {

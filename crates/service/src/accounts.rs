@@ -45,6 +45,16 @@ impl Accounts<'_> {
         Ok(self.0.store.list_accounts(query).await?)
     }
 
+    /// The same page with whole accounts, without those that were deleted meanwhile.
+    pub async fn list_whole(&self, actor: &Actor, query: &AccountQuery) -> Result<Page<Account>, Error> {
+        let page = self.list(actor, query).await?;
+        let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
+        let found = self.0.store.find_accounts(&ids).await?;
+        let mut found: HashMap<_, _> = found.into_iter().map(|it| (it.id, it)).collect();
+        let items = ids.iter().filter_map(|it| found.remove(it)).collect();
+        Ok(Page::new(items, page.total, query.page))
+    }
+
     /// Whether there is any account at all, so that an empty report can say what to do first.
     pub async fn any(&self, actor: &Actor) -> Result<bool, Error> {
         need(actor, Permission::List)?;

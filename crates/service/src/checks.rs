@@ -113,7 +113,8 @@ impl Checks<'_> {
 
     pub async fn runs(&self, actor: &Actor, id: AccountId, page: PageRequest) -> Result<Page<CheckRun>, Error> {
         need(actor, Permission::List)?;
-        self.0.store.find_account(id).await?.ok_or(Error::NotFound)?;
+        let account = self.0.store.find_account(id).await?;
+        account.filter(|it| it.deleted_at.is_none()).ok_or(Error::NotFound)?;
         Ok(self.0.store.list_runs(id, page).await?)
     }
 }

@@ -43,21 +43,11 @@ impl AccountStore for PostgresStore {
     }
 
     async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError> {
-        let wanted: Vec<i64> = ids.iter().map(|it| it.0).collect();
-        let records = sqlx::query_as!(
-            AccountRecord,
-            "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
-                 secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
-                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
-                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
-             FROM accounts
-             WHERE deleted_at IS NULL AND id = ANY($1)",
-            &wanted
-        )
-        .fetch_all(self.reader())
-        .await
-        .map_err(backend)?;
-        records.into_iter().map(AccountRecord::into_row).collect()
+        self.records(ids).await?.into_iter().map(AccountRecord::into_row).collect()
+    }
+
+    async fn find_accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        self.records(ids).await?.into_iter().map(AccountRecord::into_account).collect()
     }
 
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError> {
@@ -211,6 +201,9 @@ impl AccountStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        if draft.keep_copy {
+            forget_deletions(&mut tx, id).await?;
+        }
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)
@@ -388,7 +381,38 @@ impl AccountStore for PostgresStore {
     }
 }
 
+/// Whoever keeps copies again wants nothing deleted that the server was not asked for yet, now or when that changes once more.
+async fn forget_deletions(tx: &mut Tx, id: AccountId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE remotes SET delete_wanted_at = NULL
+         WHERE account_id = $1 AND state = 'stored' AND delete_wanted_at IS NOT NULL AND delete_asked_at IS NULL",
+        id.0
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(backend)?;
+    Ok(())
+}
+
 impl PostgresStore {
+    /// Those of these accounts that are not deleted, in any order.
+    async fn records(&self, ids: &[AccountId]) -> Result<Vec<AccountRecord>, StoreError> {
+        let wanted: Vec<i64> = ids.iter().map(|it| it.0).collect();
+        sqlx::query_as!(
+            AccountRecord,
+            "SELECT id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol, address, port,
+                 secure_connection, connection_type, skip_certificate, connector_id, credential_id, deleted_at,
+                 last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures, is_stopped,
+                 is_late, hold_days, push, authority_id, pin, skip_until, skip_reason
+             FROM accounts
+             WHERE deleted_at IS NULL AND id = ANY($1)",
+            &wanted
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)
+    }
+
     /// A part of the report, without its total.
     async fn listing(&self, query: &AccountQuery, offset: i64, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
         let mut builder = QueryBuilder::<Db>::default();

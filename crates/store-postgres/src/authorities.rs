@@ -164,6 +164,10 @@ impl AuthorityStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE authority_id = $1 ORDER BY id FOR UPDATE)", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)

@@ -10,7 +10,7 @@ use domain::{
     page::{Page, PageRequest},
     time::Timestamp,
 };
-use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
+use service::ports::{CheckStore, Finished, Lease, Standing, StoreError, Way};
 
 use crate::{
     PostgresStore, Tx, audit,
@@ -118,6 +118,23 @@ impl CheckStore for PostgresStore {
         Ok(held.is_some())
     }
 
+    async fn standings(&self, accounts: &[AccountId]) -> Result<Vec<Standing>, StoreError> {
+        let records = sqlx::query!(
+            "SELECT id, setup, enabled, next_check_at FROM accounts WHERE deleted_at IS NULL AND id = ANY($1)",
+            &accounts.iter().map(|it| it.0).collect::<Vec<_>>()
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let standing = records.into_iter().map(|it| Standing {
+            account_id: AccountId(it.id),
+            setup: it.setup,
+            is_enabled: it.enabled,
+            next_check_at: it.next_check_at.map(Timestamp),
+        });
+        Ok(standing.collect())
+    }
+
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin_light().await?;
         let asked = sqlx::query!(
@@ -141,7 +158,8 @@ impl CheckStore for PostgresStore {
         let mut tx = self.begin().await?;
         let asked = sqlx::query!(
             "UPDATE accounts SET asked_at = COALESCE(asked_at, $1)
-             WHERE credential_id = $2 AND enabled AND deleted_at IS NULL",
+             WHERE id IN (
+                 SELECT id FROM accounts WHERE credential_id = $2 AND enabled AND deleted_at IS NULL ORDER BY id FOR UPDATE)",
             at.0,
             credential.0
         )
@@ -174,7 +192,9 @@ impl CheckStore for PostgresStore {
     async fn extend_leases(&self, owner: &str, until: Timestamp) -> Result<Vec<(AccountId, i64)>, StoreError> {
         let mut tx = self.begin_light().await?;
         let held = sqlx::query!(
-            "UPDATE accounts SET lease_until = $1 WHERE lease_owner = $2 RETURNING id, fence",
+            "UPDATE accounts SET lease_until = $1
+             WHERE id IN (SELECT id FROM accounts WHERE lease_owner = $2 ORDER BY id FOR UPDATE)
+             RETURNING id, fence",
             until.0,
             owner
         )
@@ -420,7 +440,7 @@ async fn end_run(tx: &mut Tx, Finished { run, transcript, .. }: &Finished) -> Re
 }
 
 /// Whether the end of the check matters to other accounts with the same credential. Then the credential is locked before any
-/// account is: connectors, credentials, accounts, always in this order.
+/// account is, and these in the order of their ids: connectors, credentials, accounts, always in this order.
 async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, StoreError> {
     let failure = finished.health.failure.as_ref();
     let account = lease.account_id.0;
@@ -444,6 +464,14 @@ async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, 
             account
         )
         .fetch_optional(&mut **tx)
+        .await
+        .map_err(backend)?;
+        sqlx::query!(
+            "SELECT id FROM accounts WHERE credential_id = (SELECT credential_id FROM accounts WHERE id = $1)
+             ORDER BY id FOR UPDATE",
+            account
+        )
+        .fetch_all(&mut **tx)
         .await
         .map_err(backend)?;
     }

@@ -194,6 +194,10 @@ impl ConnectorStore for PostgresStore {
             .await
             .map_err(backend)?;
         }
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE connector_id = $1 ORDER BY id FOR UPDATE)", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)

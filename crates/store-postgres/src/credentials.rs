@@ -175,9 +175,14 @@ impl CredentialStore for PostgresStore {
         sqlx::query!(
             "UPDATE accounts
              SET setup = setup + 1,
-                 epoch = epoch + (SELECT CASE WHEN username = $1 THEN 0 ELSE 1 END FROM credentials WHERE id = $2),
+                 epoch = epoch + (
+                     SELECT CASE WHEN username = $1 OR accounts.credential_id <> $2 THEN 0 ELSE 1 END
+                     FROM credentials WHERE id = $2),
                  mailbox_messages = NULL
-             WHERE credential_id = $2",
+             WHERE id IN (
+                 SELECT id FROM accounts
+                 WHERE credential_id = $2 OR connector_id IN (SELECT id FROM connectors WHERE credential_id = $2)
+                 ORDER BY id FOR UPDATE)",
             draft.username,
             id.0
         )
@@ -251,7 +256,9 @@ pub(crate) async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Re
          SET is_stopped = FALSE, stopped_by = NULL, failure_kind = NULL, failure_message = NULL, failure_since = NULL, n_failures = 0,
              health_rank = CASE WHEN last_success_at IS NULL THEN 1 ELSE 0 END,
              next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($1 AS BIGINT) END
-         WHERE credential_id = $2 AND failure_kind IN ('authentication', 'expired')",
+         WHERE id IN (
+             SELECT id FROM accounts WHERE credential_id = $2 AND failure_kind IN ('authentication', 'expired')
+             ORDER BY id FOR UPDATE)",
         at,
         id.0
     )

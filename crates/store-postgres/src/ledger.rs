@@ -189,6 +189,7 @@ impl LedgerStore for PostgresStore {
         let packed = packed.map_err(|it| StoreError::Backend(Box::new(it)))?;
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
+        let delete_wanted = delete_wanted && !keeps_copy(&mut tx, lease).await?;
         let mut stored = Stored::default();
         if arrivals::may_be_renamed(&mut tx, lease).await? {
             for (message, body) in packed {
@@ -276,6 +277,7 @@ impl LedgerStore for PostgresStore {
     ) -> Result<Stored, StoreError> {
         let mut tx = self.begin().await?;
         check_fence(&mut tx, lease).await?;
+        let delete_wanted = delete_wanted && !keeps_copy(&mut tx, lease).await?;
         let stored = store_one(&mut tx, lease, message, None, delete_wanted, at).await?;
         tx.commit().await.map_err(backend)?;
         Ok(stored)
@@ -320,6 +322,7 @@ impl LedgerStore for PostgresStore {
              FROM remotes
              WHERE account_id = $1 AND epoch = $2 AND state = 'stored' AND delete_wanted_at <= $3 AND missing_at IS NULL
                  AND message_id IS NOT NULL AND (uidl IS NULL OR uidl NOT LIKE ' %')
+                 AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND NOT keep_copy)
              ORDER BY id",
             lease.account_id.0,
             lease.epoch,
@@ -619,6 +622,14 @@ async fn unpack(raw: Vec<u8>, table: &'static str, row: i64) -> Result<Vec<u8>, 
     let raw = tokio::task::spawn_blocking(move || zstd::decode_all(raw.as_slice())).await;
     let raw = raw.map_err(|it| StoreError::Backend(Box::new(it)))?;
     raw.map_err(|_| StoreError::Corrupt { table, column: "raw", row })
+}
+
+/// Whether the account keeps copies now: it may have been told to since the check began.
+async fn keeps_copy(tx: &mut Tx, lease: Lease) -> Result<bool, StoreError> {
+    sqlx::query_scalar!("SELECT keep_copy FROM accounts WHERE id = $1", lease.account_id.0)
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(backend)
 }
 
 /// Stores what is not stored yet: a whole message with its body, or the parts that were staged.

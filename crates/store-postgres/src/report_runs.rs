@@ -170,10 +170,14 @@ impl ReportRunStore for PostgresStore {
             tx.commit().await.map_err(backend)?;
             return Ok(None);
         };
+        // What the next report is compared with stays, however many runs had nothing to send since.
         sqlx::query!(
             "DELETE FROM report_runs
              WHERE schedule_id = $1 AND finished_at IS NOT NULL AND id NOT IN (
-                 SELECT id FROM report_runs WHERE schedule_id = $1 ORDER BY id DESC LIMIT $2)",
+                 SELECT id FROM report_runs WHERE schedule_id = $1 ORDER BY id DESC LIMIT $2)
+                 AND id <> COALESCE((
+                     SELECT MAX(id) FROM report_runs WHERE schedule_id = $1 AND snapshot IS NOT NULL AND EXISTS (
+                         SELECT 1 FROM deliveries WHERE run_id = report_runs.id AND state IN ('sent', 'uncertain'))), 0)",
             schedule.0,
             i64::from(keep)
         )

@@ -79,9 +79,13 @@ impl TryFrom<IncidentRecord> for Incident {
 impl WatchStore for PostgresStore {
     async fn mark_late(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut tx = self.begin_light().await?;
+        // One that is just written is looked at again in a moment.
         let marked = sqlx::query!(
             "UPDATE accounts SET is_late = TRUE, health_rank = CASE WHEN health_rank < 2 THEN 2 ELSE health_rank END
-             WHERE late_at IS NOT NULL AND NOT is_late AND late_at <= $1 AND deleted_at IS NULL",
+             WHERE id IN (
+                 SELECT id FROM accounts
+                 WHERE late_at IS NOT NULL AND NOT is_late AND late_at <= $1 AND deleted_at IS NULL
+                 FOR UPDATE SKIP LOCKED)",
             now.0
         )
         .execute(&mut *tx)

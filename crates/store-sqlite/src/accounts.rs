@@ -44,20 +44,11 @@ impl AccountStore for SqliteStore {
     }
 
     async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError> {
-        let wanted = serde_json::to_string(ids).map_err(|it| StoreError::Backend(Box::new(it)))?;
-        let packed = sqlx::query_scalar!(
-            r#"SELECT json_group_array(json_array(id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol,
-                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
-                 deleted_at, last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures,
-                 is_stopped, is_late, hold_days, push, authority_id, pin, skip_until, skip_reason)) AS "packed!: String"
-             FROM accounts
-             WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
-            wanted
-        )
-        .fetch_one(self.scanner())
-        .await
-        .map_err(backend)?;
-        unpack::<AccountRecord>(&packed)?.into_iter().map(AccountRecord::into_row).collect()
+        self.records(ids).await?.into_iter().map(AccountRecord::into_row).collect()
+    }
+
+    async fn find_accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        self.records(ids).await?.into_iter().map(AccountRecord::into_account).collect()
     }
 
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError> {
@@ -211,6 +202,9 @@ impl AccountStore for SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        if draft.keep_copy {
+            forget_deletions(&mut tx, id).await?;
+        }
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)
@@ -387,7 +381,38 @@ impl AccountStore for SqliteStore {
     }
 }
 
+/// Whoever keeps copies again wants nothing deleted that the server was not asked for yet, now or when that changes once more.
+async fn forget_deletions(tx: &mut Tx, id: AccountId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE remotes SET delete_wanted_at = NULL
+         WHERE account_id = $1 AND state = 'stored' AND delete_wanted_at IS NOT NULL AND delete_asked_at IS NULL",
+        id.0
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(backend)?;
+    Ok(())
+}
+
 impl SqliteStore {
+    /// Those of these accounts that are not deleted, in any order.
+    async fn records(&self, ids: &[AccountId]) -> Result<Vec<AccountRecord>, StoreError> {
+        let wanted = serde_json::to_string(ids).map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let packed = sqlx::query_scalar!(
+            r#"SELECT json_group_array(json_array(id, version, name, keep_copy, automatic_check, interval_s, enabled, protocol,
+                 address, port, secure_connection, connection_type, skip_certificate, connector_id, credential_id,
+                 deleted_at, last_success_at, next_check_at, failure_kind, failure_message, failure_since, n_failures,
+                 is_stopped, is_late, hold_days, push, authority_id, pin, skip_until, skip_reason)) AS "packed!: String"
+             FROM accounts
+             WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
+            wanted
+        )
+        .fetch_one(self.scanner())
+        .await
+        .map_err(backend)?;
+        unpack(&packed)
+    }
+
     /// A part of the report, without its total.
     async fn listing(&self, query: &AccountQuery, offset: i64, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
         let mut builder = QueryBuilder::<Db>::default();

@@ -164,6 +164,10 @@ impl AuthorityStore for SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE authority_id = $1", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)

@@ -10,7 +10,7 @@ use domain::{
     page::{Page, PageRequest},
     time::Timestamp,
 };
-use service::ports::{CheckStore, Finished, Lease, StoreError, Way};
+use service::ports::{CheckStore, Finished, Lease, Standing, StoreError, Way};
 
 use crate::{
     SqliteStore, Tx, audit,
@@ -116,6 +116,26 @@ impl CheckStore for SqliteStore {
         .await
         .map_err(backend)?;
         Ok(held.is_some())
+    }
+
+    async fn standings(&self, accounts: &[AccountId]) -> Result<Vec<Standing>, StoreError> {
+        let ids: Vec<_> = accounts.iter().map(|it| it.0).collect();
+        let ids = serde_json::to_string(&ids).map_err(|it| StoreError::Backend(Box::new(it)))?;
+        let records = sqlx::query!(
+            r#"SELECT id, setup, enabled AS "enabled: bool", next_check_at FROM accounts
+             WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each($1))"#,
+            ids
+        )
+        .fetch_all(self.reader())
+        .await
+        .map_err(backend)?;
+        let standing = records.into_iter().map(|it| Standing {
+            account_id: AccountId(it.id),
+            setup: it.setup,
+            is_enabled: it.enabled,
+            next_check_at: it.next_check_at.map(Timestamp),
+        });
+        Ok(standing.collect())
     }
 
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError> {

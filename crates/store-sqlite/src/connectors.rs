@@ -194,6 +194,10 @@ impl ConnectorStore for SqliteStore {
             .await
             .map_err(backend)?;
         }
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE connector_id = $1", id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(version + 1)

@@ -175,9 +175,11 @@ impl CredentialStore for SqliteStore {
         sqlx::query!(
             "UPDATE accounts
              SET setup = setup + 1,
-                 epoch = epoch + (SELECT CASE WHEN username = $1 THEN 0 ELSE 1 END FROM credentials WHERE id = $2),
+                 epoch = epoch + (
+                     SELECT CASE WHEN username = $1 OR accounts.credential_id <> $2 THEN 0 ELSE 1 END
+                     FROM credentials WHERE id = $2),
                  mailbox_messages = NULL
-             WHERE credential_id = $2",
+             WHERE credential_id = $2 OR connector_id IN (SELECT id FROM connectors WHERE credential_id = $2)",
             draft.username,
             id.0
         )

@@ -359,3 +359,24 @@ pub async fn only_stored_messages_are_wanted_deleted(store: Subject) {
     store.store_arrivals(lease, vec![arrival(uid(4), "Later")], false, at(3)).await.unwrap();
     assert_eq!(store.deletable(lease, at(9)).await.unwrap(), [uid(1), uid(2)]);
 }
+
+pub async fn whoever_keeps_copies_again_has_nothing_deleted(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    message(&store, lease, uid(1), "Hello", 0).await;
+    store.want_older_deleted(id, at(2), &[]).await.unwrap();
+    let mut draft = store.find_account(id).await.unwrap().unwrap().draft;
+    for (version, keep_copy) in [(1, true), (2, false)] {
+        draft.keep_copy = keep_copy;
+        store.change_account(id, version, &draft, None, &[]).await.unwrap();
+        assert_eq!(store.deletable(lease, at(9)).await.unwrap(), [], "keep a copy: {keep_copy}");
+    }
+    // A check that began before the change may still store what it was to delete.
+    draft.keep_copy = true;
+    store.change_account(id, 3, &draft, None, &[]).await.unwrap();
+    store.add_listed(lease, &[listed(uid(2))], at(3)).await.unwrap();
+    store.store_arrivals(lease, vec![arrival(uid(2), "Later")], true, at(3)).await.unwrap();
+    draft.keep_copy = false;
+    store.change_account(id, 4, &draft, None, &[]).await.unwrap();
+    assert_eq!(store.deletable(lease, at(9)).await.unwrap(), []);
+}

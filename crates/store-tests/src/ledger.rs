@@ -186,14 +186,16 @@ pub async fn what_will_be_deleted_is_shown_before(store: Subject) {
     store.store_arrivals(lease, arrivals, true, at(1)).await.unwrap();
     store.note_missing(lease, &[uid(2)], &[], false, at(2)).await.unwrap();
     let page = PageRequest::new(1, 30);
-    assert_eq!(store.list_planned_deletions(id, page).await.unwrap().total, 0, "a copy is kept");
     let mut draft = store.find_account(id).await.unwrap().unwrap().draft;
-    (draft.keep_copy, draft.hold_days) = (false, 2);
+    draft.hold_days = 2;
     store.change_account(id, 1, &draft, None, &[]).await.unwrap();
     let planned = store.list_planned_deletions(id, page).await.unwrap();
     assert_eq!(planned.total, 1);
     assert_eq!((planned.items[0].stored_at, planned.items[0].due_at), (at(1), at(1 + 2 * 86_400)));
     assert_eq!(store.deletable(lease, at(1)).await.unwrap(), [uid(1)], "and nothing that the server gave no name");
+    draft.keep_copy = true;
+    store.change_account(id, 2, &draft, None, &[]).await.unwrap();
+    assert_eq!(store.list_planned_deletions(id, page).await.unwrap().total, 0, "a copy is kept");
 }
 
 pub async fn what_got_another_name_is_not_stored_again(store: Subject) {

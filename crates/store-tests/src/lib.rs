@@ -53,6 +53,7 @@ macro_rules! conformance {
                 a_removed_account_frees_its_name,
                 a_restored_account_needs_its_name_free,
                 only_stored_messages_are_wanted_deleted,
+                whoever_keeps_copies_again_has_nothing_deleted,
                 an_account_is_purged_with_all_that_it_left,
             }
             watch {
@@ -127,6 +128,7 @@ macro_rules! conformance {
             }
             schedules {
                 a_schedule_comes_back_as_it_was_added,
+                what_the_next_report_is_compared_with_outlives_runs_without_a_mail,
                 a_due_schedule_is_begun_once,
                 a_run_is_held_by_one_at_a_time,
                 who_lost_the_lease_writes_nothing_and_what_was_sent_is_uncertain,

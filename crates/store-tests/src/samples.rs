@@ -97,10 +97,10 @@ pub async fn authority(store: &Subject, name: &str) -> AuthorityId {
     store.add_authority(&authority_draft(name), &authority_facts("CN=Ours"), &[]).await.unwrap()
 }
 
-/// An account that is due at once.
+/// An account that is due at once, and leaves no copy on the server.
 pub async fn account(store: &Subject, name: &str) -> AccountId {
-    let credential = credential(store, name).await;
-    store.add_account(&draft(name, credential), Some(at(0)), &[]).await.unwrap()
+    let draft = AccountDraft { keep_copy: false, ..draft(name, credential(store, name).await) };
+    store.add_account(&draft, Some(at(0)), &[]).await.unwrap()
 }
 
 pub async fn take(store: &Subject, id: AccountId) -> Lease {

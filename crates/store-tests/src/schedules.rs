@@ -106,6 +106,24 @@ pub async fn a_schedule_comes_back_as_it_was_added(store: Subject) {
     assert!(matches!(store.remove_schedule(id, 1, &[]).await, Err(StoreError::Conflict)));
 }
 
+pub async fn what_the_next_report_is_compared_with_outlives_runs_without_a_mail(store: Subject) {
+    let id = schedule(&store, None).await;
+    let (lease, deliveries) = ready(&store, id, 0, &["ana@example.org"]).await;
+    end(&store, lease, &deliveries, &[sent()]).await;
+    let cause = RunCause::Asked { by: "ana".to_owned() };
+    for n in 1..=4 {
+        store.begin_run(id, &cause, at(n), 2, &[]).await.unwrap().unwrap();
+        let (silent, _) = take(&store, n).await.unwrap();
+        store.record_made(silent, QUERY, &made(&[]), at(n)).await.unwrap();
+    }
+    assert!(store.last_snapshot(id, QUERY).await.unwrap().is_some());
+    assert_eq!(
+        store.list_report_runs(id, PageRequest::default()).await.unwrap().total,
+        3,
+        "the two newest and that one"
+    );
+}
+
 pub async fn a_due_schedule_is_begun_once(store: Subject) {
     let id = schedule(&store, Some(at(60))).await;
     assert!(store.due_schedules(at(59), 10).await.unwrap().is_empty());

@@ -32,8 +32,8 @@ use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
     ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, KnownRemote, Lease, LedgerStore, Listed,
     MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause,
-    RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Store, StoreError, Stored, Tally,
-    User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored,
+    Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -96,6 +96,7 @@ delegate! {
         list_accounts(query: &AccountQuery) -> Page<AccountRow>;
         matching_accounts(filter: &AccountFilter, sort: AccountSort) -> Vec<AccountId>;
         account_rows(ids: &[AccountId]) -> Vec<AccountRow>;
+        find_accounts(ids: &[AccountId]) -> Vec<Account>;
         count_accounts(filter: &AccountFilter) -> u64;
         list_deleted_accounts(page: PageRequest) -> Page<Account>;
         find_account(id: AccountId) -> Option<Account>;
@@ -216,6 +217,7 @@ delegate! {
         take_due(owner: &str, now: Timestamp, lease_for: Duration, limit: u32, busy: &[Way]) -> Vec<Lease>;
         is_held(id: AccountId, now: Timestamp) -> bool;
         take_account(id: AccountId, owner: &str, now: Timestamp, lease_for: Duration) -> Option<Lease>;
+        standings(accounts: &[AccountId]) -> Vec<Standing>;
         ask_check(id: AccountId, at: Timestamp) -> ();
         ask_checks_with(credential: CredentialId, at: Timestamp, audit: &[AuditEntry]) -> u64;
         asked_of(owner: &str) -> Vec<AccountId>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collect::Settings;
-use domain::{account::Protocol, check::Outcome};
+use domain::{account::Protocol, check::Outcome, credential::CredentialDraft, page::PageRequest};
 use service::{Checker as _, ports::Clock as _};
 use tokio::time::timeout;
 
@@ -89,6 +89,43 @@ async fn whoever_disables_an_account_ends_the_connection_that_waits() {
     let version = world.store.find_account(subject.id).await.unwrap().unwrap().version;
     world.store.remove_account(subject.id, version, world.clock.now(), &[]).await.unwrap();
     until("closed", async || subject.maildrop().n_connected() == 0 && !world.is_held(&subject).await).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_changes_the_credential_ends_the_connection_that_waits() {
+    let (world, subject, running) = set_up(settings()).await;
+    let credential = world.store.find_account(subject.id).await.unwrap().unwrap().draft.credential_id;
+    let draft = CredentialDraft { name: "another".to_owned(), username: "bob".to_owned(), oauth: None };
+    world.store.change_credential(credential, 1, &draft, None, &[]).await.unwrap();
+    until("signed in again", async || subject.maildrop().n_opened == 2).await;
+    waits(&subject).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_wait_go_on_in_turn() {
+    let world = World::ticking().await;
+    let mut subjects = Vec::new();
+    for _ in 0..6 {
+        subjects.push(waiting(&world).await);
+    }
+    let running = world.run(Settings { at_once: 1, ..settings() });
+    for subject in &subjects {
+        waits(subject).await;
+    }
+    for subject in &subjects {
+        subject.deliver(&small(2));
+    }
+    let mut runs = Vec::new();
+    for subject in &subjects {
+        until("stored", async || world.n_stored(subject).await == 2).await;
+        waits(subject).await;
+        let page = world.store.list_runs(subject.id, PageRequest::default()).await.unwrap();
+        runs.extend(page.items.into_iter().map(|it| (it.started_at, it.finished_at.unwrap())));
+    }
+    runs.sort();
+    assert!(runs.len() >= 2 * subjects.len() && runs.is_sorted_by(|it, next| it.1 <= next.0), "two at once: {runs:?}");
     running.stop().await;
 }
 

@@ -26,8 +26,8 @@ pub use schedule::{
 pub use store::{
     AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
     ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
-    SealedCredential, SealedSecret, Session, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore,
-    Way, WorkLeft,
+    SealedCredential, SealedSecret, Session, Standing, Store, StoreError, Stored, Tally, User, UserStore, Verdict,
+    WatchStore, Way, WorkLeft,
 };
 
 use domain::time::Timestamp;

@@ -135,6 +135,8 @@ pub trait AccountStore: Send + Sync {
     async fn matching_accounts(&self, filter: &AccountFilter, sort: AccountSort) -> Result<Vec<AccountId>, StoreError>;
     /// The rows of those of these accounts that are not deleted, in any order.
     async fn account_rows(&self, ids: &[AccountId]) -> Result<Vec<AccountRow>, StoreError>;
+    /// The same accounts, whole.
+    async fn find_accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError>;
     async fn count_accounts(&self, filter: &AccountFilter) -> Result<u64, StoreError>;
     /// Deleted accounts that can still be restored, latest first.
     async fn list_deleted_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError>;
@@ -680,6 +682,16 @@ impl Finished {
     }
 }
 
+/// What whoever keeps a connection to an account has to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub account_id: AccountId,
+    /// Another one than the lease's: account, credential, connector or authority were changed since.
+    pub setup: i64,
+    pub is_enabled: bool,
+    pub next_check_at: Option<Timestamp>,
+}
+
 #[async_trait]
 pub trait CheckStore: Send + Sync {
     /// Takes up to `limit` accounts that are free and due: enabled and automatically checked, or asked for. Longest due first.
@@ -702,6 +714,8 @@ pub trait CheckStore: Send + Sync {
     ) -> Result<Option<Lease>, StoreError>;
     /// Whether somebody holds the account at this time.
     async fn is_held(&self, id: AccountId, now: Timestamp) -> Result<bool, StoreError>;
+    /// How these accounts stand, but for those that were deleted.
+    async fn standings(&self, accounts: &[AccountId]) -> Result<Vec<Standing>, StoreError>;
     /// Has the account checked as soon as an instance is free, due or not.
     async fn ask_check(&self, id: AccountId, at: Timestamp) -> Result<(), StoreError>;
     /// The same for every enabled account that uses the credential; answers with how many.
