@@ -15,7 +15,7 @@ use domain::{
 use service::Error;
 
 use super::{
-    dto::{AccountIn, AccountItem, AccountOut, Body, List, Run},
+    dto::{AccountIn, AccountItem, AccountOut, Body, List, Run, strangers},
     path::At,
     problem::Problem,
 };
@@ -53,8 +53,12 @@ pub(super) async fn list(
     Extension(actor): Extension<Actor>,
     Query(pairs): Pairs,
 ) -> Result<Json<List<AccountItem>>, Problem> {
+    let problems = strangers(&pairs);
+    if !problems.is_empty() {
+        return Err(Error::Invalid(problems).into());
+    }
     let (query, _) = AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    Ok(Json(List::of(web.service.accounts().list(&actor, &query).await?, AccountItem::from)))
+    Ok(Json(List::of(web.service.accounts().list_whole(&actor, &query).await?, AccountItem::from)))
 }
 
 #[utoipa::path(post, path = "/accounts", tag = "accounts", request_body = AccountIn, responses((status = 201, body = AccountOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]

@@ -1,7 +1,7 @@
 //! The JSON of the interface. What comes in becomes the same form of texts that the screens post, so the same rules run on it.
 
 use domain::{
-    account::{Account, AccountForm, AccountRow, Route, Trust},
+    account::{Account, AccountForm, AccountQuery, Route, Trust},
     authority::{Authority, AuthorityForm, AuthorityRow},
     check::{CheckError, CheckRun, ErrorKind, Outcome, Stage, StageRecord},
     connector::{Connector, ConnectorForm, ConnectorTest, TestForm},
@@ -9,14 +9,16 @@ use domain::{
     message::{Attachment, MessageContent, MessageRow},
     notices::NoticesForm,
     page::Page,
+    problem::{Problem, Rule},
     schedule::{
         Delivery, DeliveryState, Format, MonthDay, Recurrence, ReportFile, ReportRun, RunOutcome, Schedule,
-        ScheduleForm, TimeOfDay, Weekday,
+        ScheduleDraft, ScheduleForm, TimeOfDay, Weekday,
     },
     smtp::{Smtp, SmtpForm, SmtpTest},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use service::Error;
 use utoipa::ToSchema;
 
 /// A page of a list.
@@ -165,16 +167,13 @@ impl Body {
         }
     }
 
-    pub(crate) fn schedule(&self) -> ScheduleForm {
+    /// The form, or every problem with it: a filter, a sort, a day or a format that there is not would be dropped from a form in silence.
+    pub(crate) fn schedule(&self) -> Result<ScheduleForm, Error> {
         let part = |field: &str| Self(self.0.get(field).and_then(Value::as_object).cloned().unwrap_or_default());
         let (filter, recurrence) = (part("filter"), part("recurrence"));
-        let mut pairs = Vec::new();
-        for key in ["name", "secure_connection", "automatic_check", "keep_copy", "skip_certificate", "status", "health"]
-        {
-            pairs.push((key, filter.text(key)));
-        }
+        let mut pairs: Vec<_> = filter.0.keys().map(|key| (key.as_str(), filter.text(key))).collect();
         pairs.push(("sort", self.text("sort")));
-        let formats = self.texts("formats");
+        let (formats, days) = (self.texts("formats"), recurrence.texts("days"));
         let format = |it: &str| if formats.iter().any(|format| format == it) { "yes" } else { "" }.to_owned();
         let mut form = ScheduleForm {
             name: self.text("name"),
@@ -194,12 +193,38 @@ impl Body {
             version: self.text("version"),
             ..ScheduleForm::default()
         };
-        let days = recurrence.texts("days");
         for day in Weekday::ALL.into_iter().filter(|it| days.iter().any(|day| day == it.as_str())) {
             "yes".clone_into(form.day(day));
         }
-        form
+        let mut problems = strangers(&pairs);
+        let is_filter = matches!(self.0.get("filter"), None | Some(Value::Null | Value::Object(_)));
+        if !is_filter || filter.0.keys().any(|it| !FILTERS.contains(&it.as_str())) {
+            problems.push(Problem::new("filter", Rule::NotAnOption));
+        }
+        if days.iter().any(|it| Weekday::ALL.iter().all(|day| day.as_str() != it)) {
+            problems.push(Problem::new("recurrence", Rule::NotAnOption));
+        }
+        if formats.iter().any(|it| !["csv", "pdf", "html"].contains(&it.as_str())) {
+            problems.push(Problem::new("formats", Rule::NotAnOption));
+        }
+        if problems.is_empty() {
+            return Ok(form);
+        }
+        problems.extend(ScheduleDraft::try_from(&form).err().unwrap_or_default());
+        Err(Error::Invalid(problems))
     }
+}
+
+/// What a schedule's filter may say.
+const FILTERS: [&str; 7] =
+    ["name", "secure_connection", "automatic_check", "keep_copy", "skip_certificate", "status", "health"];
+
+/// A problem for each parameter of a list of accounts that is none, or whose value is none. Page and page size are taken as near as
+/// they come.
+pub(super) fn strangers(pairs: &[(impl AsRef<str>, String)]) -> Vec<Problem> {
+    let (_, ignored) = AccountQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_str())));
+    let ignored = ignored.iter().filter(|it| !["page", "page_size"].contains(&it.as_str()));
+    ignored.map(|it| Problem::new(it, Rule::NotAnOption)).collect()
 }
 
 /// What is sent to add or change a way to send mail.
@@ -653,20 +678,11 @@ impl From<Account> for AccountOut {
     }
 }
 
-/// An account in a list.
+/// An account in a list: whole, and how its checks go.
 #[derive(Serialize, ToSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "the interface has these")]
 pub(crate) struct AccountItem {
-    id: i64,
-    name: String,
-    keep_copy: bool,
-    automatic_check: bool,
-    enabled: bool,
-    port: u16,
-    protocol: &'static str,
-    skip_certificate: bool,
-    secure_connection: bool,
-    secure_connection_type: Option<&'static str>,
+    #[serde(flatten)]
+    account: AccountOut,
     last_success_at: Option<String>,
     next_check_at: Option<String>,
     #[schema(examples("good", "never_checked", "late", "failing", "stopped"))]
@@ -676,24 +692,16 @@ pub(crate) struct AccountItem {
     error: Option<ErrorOut>,
 }
 
-impl From<AccountRow> for AccountItem {
-    fn from(row: AccountRow) -> Self {
+impl From<Account> for AccountItem {
+    fn from(account: Account) -> Self {
+        let health = account.health.clone();
         Self {
-            id: row.id.0,
-            name: row.name,
-            keep_copy: row.keep_copy,
-            automatic_check: row.automatic_check,
-            enabled: row.enabled,
-            port: row.port,
-            protocol: row.protocol.as_str(),
-            skip_certificate: row.security.skips_certificate(),
-            secure_connection: row.security.is_secure(),
-            secure_connection_type: row.security.kind(),
-            health: row.health.state().as_str(),
-            late: row.health.is_late,
-            last_success_at: row.health.last_success_at.map(|it| it.to_string()),
-            next_check_at: row.health.next_check_at.map(|it| it.to_string()),
-            error: row.health.failure.map(|it| ErrorOut { kind: it.kind, message: it.message }),
+            account: account.into(),
+            health: health.state().as_str(),
+            late: health.is_late,
+            last_success_at: health.last_success_at.map(|it| it.to_string()),
+            next_check_at: health.next_check_at.map(|it| it.to_string()),
+            error: health.failure.map(|it| ErrorOut { kind: it.kind, message: it.message }),
         }
     }
 }
@@ -947,5 +955,45 @@ impl From<MessageContent> for MessageOut {
             is_unreadable: it.is_unreadable,
             is_too_large: it.is_too_large,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(body: Value) -> Result<ScheduleForm, Vec<String>> {
+        let body: Body = serde_json::from_value(body).unwrap();
+        body.schedule().map_err(|it| match it {
+            Error::Invalid(problems) => problems.into_iter().map(|it| it.field).collect(),
+            other => panic!("{other}"),
+        })
+    }
+
+    #[test]
+    fn what_a_schedule_cannot_mean_is_a_problem_and_not_dropped() {
+        let good = json!({
+            "name": "Morning", "filter": {"name": "a&b", "status": "enabled", "keep_copy": false}, "sort": "-port",
+            "recurrence": {"kind": "weekly", "days": ["monday"]}, "time": "08:00", "zone": "UTC", "formats": ["csv"],
+            "recipients": ["ana@example.org"], "language": "en",
+        });
+        assert_eq!(schedule(good.clone()).unwrap().query, "keep_copy=false&name=a%26b&status=enabled&sort=-port");
+        let bad = [
+            ("filter", json!({"status": "disabld"}), "status"),
+            ("filter", json!({"keep_copy": "nope"}), "keep_copy"),
+            ("filter", json!({"stat": "enabled"}), "filter"),
+            ("filter", json!("enabled"), "filter"),
+            ("sort", json!("-bogus"), "sort"),
+            ("recurrence", json!({"kind": "weekly", "days": ["monday", "xx"]}), "recurrence"),
+            ("formats", json!(["csv", "doc"]), "formats"),
+        ];
+        for (field, value, expected) in bad {
+            let mut body = good.clone();
+            body[field] = value;
+            assert_eq!(schedule(body.clone()).unwrap_err(), [expected], "{body}");
+        }
+        let mut body = good;
+        (body["sort"], body["time"]) = (json!("bogus"), json!("25:00"));
+        assert_eq!(schedule(body).unwrap_err(), ["sort", "time"], "all at once");
     }
 }

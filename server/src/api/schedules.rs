@@ -37,7 +37,7 @@ pub(super) async fn add(
     body: Sent,
 ) -> Result<Response, Problem> {
     let schedules = web.service.schedules();
-    let id = schedules.save(&actor, None, &sent(body)?.schedule()).await?;
+    let id = schedules.save(&actor, None, &sent(body)?.schedule()?).await?;
     let saved = ScheduleOut::from(schedules.load(&actor, id).await?);
     Ok((StatusCode::CREATED, [("location", format!("/api/v1/schedules/{id}"))], Json(saved)).into_response())
 }
@@ -59,7 +59,7 @@ pub(super) async fn change(
     body: Sent,
 ) -> Result<Json<ScheduleOut>, Problem> {
     let schedules = web.service.schedules();
-    let id = schedules.save(&actor, Some(ScheduleId(id)), &sent(body)?.schedule()).await?;
+    let id = schedules.save(&actor, Some(ScheduleId(id)), &sent(body)?.schedule()?).await?;
     Ok(Json(schedules.load(&actor, id).await?.into()))
 }
 
