@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::{account::Protocol, ids::CheckRunId, ledger::DeletionProof};
-use service::ports::{KnownRemote, Lease, Listed, Listing, RemoteKey, RemoteState, StoreError, Verdict, Wanted};
+use service::ports::{Known, KnownRemote, Lease, Listed, Listing, RemoteKey, RemoteState, StoreError, Verdict, Wanted};
 
 use crate::CollectorParts;
 
@@ -31,13 +31,14 @@ pub(crate) async fn plan(
     listing: &Listing,
 ) -> Result<Plan, StoreError> {
     let store = &parts.store;
-    let known = store.known_remotes(lease).await?;
-    let known: HashMap<&RemoteKey, &KnownRemote> = known.iter().map(|it| (&it.key, it)).collect();
+    let names: Vec<RemoteKey> = listing.messages.iter().map(|it| it.key.clone()).collect();
+    let Known { rows, is_new } = store.known_remotes(lease, &names).await?;
+    let known: HashMap<&RemoteKey, &KnownRemote> = rows.iter().map(|it| (&it.key, it)).collect();
     let now = parts.clock.now();
     let new: Vec<Listed> = listing.messages.iter().filter(|it| !known.contains_key(&it.key)).cloned().collect();
     let mut plan = Plan::default();
     // Before the new names enter the ledger: if this breaks off in between, they are still new to the next check.
-    note_missing(parts, lease, run, protocol, listing, &known, !new.is_empty(), &mut plan).await?;
+    note_missing(parts, lease, run, protocol, listing, &known, is_new, !new.is_empty(), &mut plan).await?;
     for chunk in new.chunks(LISTED_AT_ONCE) {
         store.add_listed(lease, chunk, now).await?;
     }
@@ -74,6 +75,7 @@ async fn note_missing(
     protocol: Protocol,
     listing: &Listing,
     known: &HashMap<&RemoteKey, &KnownRemote>,
+    is_new: bool,
     has_new: bool,
     plan: &mut Plan,
 ) -> Result<(), StoreError> {
@@ -108,7 +110,7 @@ async fn note_missing(
         store.note_missing(lease, &gone, &back, false, now).await?;
     }
     // A mailbox whose rows are all new may be the account's second one.
-    if !renamable.is_empty() || known.is_empty() {
+    if !renamable.is_empty() || is_new {
         store.note_missing(lease, &renamable, &[], true, now).await?;
     }
     if !renamable.is_empty() {

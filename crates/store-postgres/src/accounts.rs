@@ -487,11 +487,13 @@ fn sort_keys(column: AccountColumn) -> &'static [&'static str] {
 }
 
 async fn check_version(tx: &mut Tx, id: AccountId, version: i64) -> Result<(), StoreError> {
-    let current =
-        sqlx::query_scalar!("SELECT version FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", id.0)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(backend)?;
+    let current = sqlx::query_scalar!(
+        "SELECT version FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(backend)?;
     match current {
         None => Err(StoreError::NotFound),
         Some(current) if current != version => Err(StoreError::Conflict),

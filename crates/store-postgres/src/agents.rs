@@ -278,7 +278,7 @@ fn gone(error: sqlx::Error) -> StoreError {
 }
 
 async fn check_version(tx: &mut Tx, id: AgentId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM agents WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM agents WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

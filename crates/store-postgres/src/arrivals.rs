@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use domain::{text::fold, time::Timestamp};
 use service::ports::{Assembled, Lease, Listed, RemoteKey, RemoteState, StoreError, Stored};
+use sqlx::PgPool;
 
 use crate::{
     Tx,
     error::backend,
     record::{clean, signed},
-    remote::{columns, parse_state},
+    remote::{RemoteRecord, columns, parse_state},
 };
 
 /// A message about to be stored, without its bytes, and these compressed.
@@ -86,6 +87,33 @@ pub(crate) async fn find_remotes(
         }
     }
     Ok(found)
+}
+
+/// The rows with these names, as a check wants to know them.
+pub(crate) async fn known(reader: &PgPool, lease: Lease, keys: &[&RemoteKey]) -> Result<Vec<RemoteRecord>, StoreError> {
+    let (uid_validities, (uids, unique_ids)) = names(keys.iter().copied());
+    sqlx::query_as!(
+        RemoteRecord,
+        r#"WITH names AS (
+             SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::text[]) AS names (uid_validity, uid, uidl))
+         SELECT remotes.id AS "id!", remotes.uid_validity, remotes.uid, remotes.uidl, remotes.state AS "state!",
+             remotes.n_attempts AS "n_attempts!", remotes.missing_at, remotes.delete_asked_at, remotes.staged AS "staged!"
+         FROM names JOIN remotes ON remotes.uid_validity = names.uid_validity AND remotes.uid = names.uid
+         WHERE remotes.account_id = $4 AND remotes.epoch = $5
+         UNION ALL
+         SELECT remotes.id, remotes.uid_validity, remotes.uid, remotes.uidl, remotes.state, remotes.n_attempts,
+             remotes.missing_at, remotes.delete_asked_at, remotes.staged
+         FROM names JOIN remotes ON remotes.uidl = names.uidl
+         WHERE remotes.account_id = $4 AND remotes.epoch = $5"#,
+        &uid_validities as &[Option<i64>],
+        &uids as &[Option<i64>],
+        &unique_ids as &[Option<String>],
+        lease.account_id.0,
+        lease.epoch
+    )
+    .fetch_all(reader)
+    .await
+    .map_err(backend)
 }
 
 /// Whether a message that comes may be one that is here under another name.

@@ -164,7 +164,7 @@ impl AuthorityStore for PostgresStore {
         .execute(&mut *tx)
         .await
         .map_err(|it| taken(it, "name"))?;
-        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE authority_id = $1 ORDER BY id FOR UPDATE)", id.0)
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE authority_id = $1 ORDER BY id FOR NO KEY UPDATE)", id.0)
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
@@ -202,7 +202,7 @@ fn searched(draft: &AuthorityDraft, facts: &AuthorityFacts) -> String {
 }
 
 async fn check_version(tx: &mut Tx, id: AuthorityId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM authorities WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM authorities WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

@@ -22,7 +22,7 @@ use crate::{
 /// Fails unless the lease is still the account's latest. The row is locked, so nobody can take it meanwhile.
 pub(crate) async fn check_fence(tx: &mut Tx, lease: Lease) -> Result<(), StoreError> {
     let found = sqlx::query_scalar!(
-        "SELECT id FROM accounts WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL FOR UPDATE",
+        "SELECT id FROM accounts WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL FOR NO KEY UPDATE",
         lease.account_id.0,
         lease.fence
     )
@@ -55,7 +55,7 @@ impl CheckStore for PostgresStore {
                          ELSE 'connector ' || connector_id END <> ALL($5)
                  ORDER BY COALESCE(asked_at, next_check_at)
                  LIMIT $4
-                 FOR UPDATE SKIP LOCKED)
+                 FOR NO KEY UPDATE SKIP LOCKED)
              RETURNING asked_at, next_check_at, id, fence, setup, epoch",
             owner,
             now.plus(lease_for).0,
@@ -159,7 +159,7 @@ impl CheckStore for PostgresStore {
         let asked = sqlx::query!(
             "UPDATE accounts SET asked_at = COALESCE(asked_at, $1)
              WHERE id IN (
-                 SELECT id FROM accounts WHERE credential_id = $2 AND enabled AND deleted_at IS NULL ORDER BY id FOR UPDATE)",
+                 SELECT id FROM accounts WHERE credential_id = $2 AND enabled AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE)",
             at.0,
             credential.0
         )
@@ -193,7 +193,7 @@ impl CheckStore for PostgresStore {
         let mut tx = self.begin_light().await?;
         let held = sqlx::query!(
             "UPDATE accounts SET lease_until = $1
-             WHERE id IN (SELECT id FROM accounts WHERE lease_owner = $2 ORDER BY id FOR UPDATE)
+             WHERE id IN (SELECT id FROM accounts WHERE lease_owner = $2 ORDER BY id FOR NO KEY UPDATE)
              RETURNING id, fence",
             until.0,
             owner
@@ -440,7 +440,8 @@ async fn end_run(tx: &mut Tx, Finished { run, transcript, .. }: &Finished) -> Re
 }
 
 /// Whether the end of the check matters to other accounts with the same credential. Then the credential is locked before any
-/// account is, and these in the order of their ids: connectors, credentials, accounts, always in this order.
+/// account is, and these in the order of their ids: connectors, credentials, accounts, always in this order. No lock here is for keys:
+/// PostgreSQL looks at an account's credential again when it is written twice, and would wait for such a lock.
 async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, StoreError> {
     let failure = finished.health.failure.as_ref();
     let account = lease.account_id.0;
@@ -460,7 +461,7 @@ async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, 
     if shares {
         sqlx::query!(
             "SELECT id FROM credentials WHERE id = (SELECT credential_id FROM accounts WHERE id = $1)
-             FOR UPDATE",
+             FOR NO KEY UPDATE",
             account
         )
         .fetch_optional(&mut **tx)
@@ -468,7 +469,7 @@ async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, 
         .map_err(backend)?;
         sqlx::query!(
             "SELECT id FROM accounts WHERE credential_id = (SELECT credential_id FROM accounts WHERE id = $1)
-             ORDER BY id FOR UPDATE",
+             ORDER BY id FOR NO KEY UPDATE",
             account
         )
         .fetch_all(&mut **tx)

@@ -194,7 +194,7 @@ impl ConnectorStore for PostgresStore {
             .await
             .map_err(backend)?;
         }
-        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE connector_id = $1 ORDER BY id FOR UPDATE)", id.0)
+        sqlx::query!("UPDATE accounts SET setup = setup + 1 WHERE id IN (SELECT id FROM accounts WHERE connector_id = $1 ORDER BY id FOR NO KEY UPDATE)", id.0)
             .execute(&mut *tx)
             .await
             .map_err(backend)?;
@@ -293,7 +293,7 @@ fn searched(draft: &ConnectorDraft) -> String {
 }
 
 async fn check_version(tx: &mut Tx, id: ConnectorId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM connectors WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM connectors WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

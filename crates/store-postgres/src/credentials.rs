@@ -182,7 +182,7 @@ impl CredentialStore for PostgresStore {
              WHERE id IN (
                  SELECT id FROM accounts
                  WHERE credential_id = $2 OR connector_id IN (SELECT id FROM connectors WHERE credential_id = $2)
-                 ORDER BY id FOR UPDATE)",
+                 ORDER BY id FOR NO KEY UPDATE)",
             draft.username,
             id.0
         )
@@ -258,7 +258,7 @@ pub(crate) async fn resume_stopped(tx: &mut Tx, id: CredentialId, at: i64) -> Re
              next_check_at = CASE WHEN enabled AND automatic_check AND deleted_at IS NULL THEN CAST($1 AS BIGINT) END
          WHERE id IN (
              SELECT id FROM accounts WHERE credential_id = $2 AND failure_kind IN ('authentication', 'expired')
-             ORDER BY id FOR UPDATE)",
+             ORDER BY id FOR NO KEY UPDATE)",
         at,
         id.0
     )
@@ -278,7 +278,7 @@ fn searched(draft: &CredentialDraft) -> String {
 }
 
 async fn check_version(tx: &mut Tx, id: CredentialId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

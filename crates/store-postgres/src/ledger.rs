@@ -1,5 +1,7 @@
 //! The ledger and the messages on PostgreSQL.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use domain::{
     audit::AuditEntry,
@@ -11,7 +13,7 @@ use domain::{
     time::Timestamp,
 };
 use service::ports::{
-    Arrival, Assembled, FailedFetch, KnownRemote, Lease, LedgerStore, Listed, MailboxState, Part, RemoteKey,
+    Arrival, Assembled, FailedFetch, Known, KnownRemote, Lease, LedgerStore, Listed, MailboxState, Part, RemoteKey,
     RemoteState, StoreError, Stored, Verdict, WorkLeft,
 };
 
@@ -27,6 +29,8 @@ use crate::{
 
 /// Zstandard's fastest ordinary level: mail shrinks almost as much, and the network is not waited for.
 const COMPRESSION: i32 = 1;
+/// Names that one statement looks up.
+const NAMES_AT_ONCE: usize = 2_000;
 
 struct MessageRecord {
     id: i64,
@@ -81,18 +85,37 @@ impl LedgerStore for PostgresStore {
         Ok(WorkLeft { n_listed: count(found.n_listed), n_to_delete: count(found.n_to_delete), mailbox })
     }
 
-    async fn known_remotes(&self, lease: Lease) -> Result<Vec<KnownRemote>, StoreError> {
-        let records = sqlx::query_as!(
+    async fn known_remotes(&self, lease: Lease, listed: &[RemoteKey]) -> Result<Known, StoreError> {
+        let present = sqlx::query_as!(
             RemoteRecord,
             "SELECT id, uid_validity, uid, uidl, state, n_attempts, missing_at, delete_asked_at, staged
-             FROM remotes WHERE account_id = $1 AND epoch = $2 ORDER BY id",
+             FROM remotes
+             WHERE account_id = $1 AND epoch = $2 AND missing_at IS NULL AND state NOT IN ('deleted', 'renamed')
+             ORDER BY id",
             lease.account_id.0,
             lease.epoch
         )
         .fetch_all(self.reader())
         .await
         .map_err(backend)?;
-        records.into_iter().map(KnownRemote::try_from).collect()
+        let mut rows = present.into_iter().map(KnownRemote::try_from).collect::<Result<Vec<_>, _>>()?;
+        let others: Vec<_> = {
+            let present: HashSet<_> = rows.iter().map(|it| &it.key).collect();
+            listed.iter().filter(|it| !present.contains(it)).collect()
+        };
+        for names in others.chunks(NAMES_AT_ONCE) {
+            let found = arrivals::known(self.reader(), lease, names).await?;
+            rows.extend(found.into_iter().map(KnownRemote::try_from).collect::<Result<Vec<_>, _>>()?);
+        }
+        let is_new = rows.is_empty() && {
+            let any = sqlx::query_scalar!(
+                "SELECT id FROM remotes WHERE account_id = $1 AND epoch = $2 LIMIT 1",
+                lease.account_id.0,
+                lease.epoch
+            );
+            any.fetch_optional(self.reader()).await.map_err(backend)?.is_none()
+        };
+        Ok(Known { rows, is_new })
     }
 
     async fn add_listed(&self, lease: Lease, listed: &[Listed], at: Timestamp) -> Result<(), StoreError> {

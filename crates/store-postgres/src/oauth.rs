@@ -67,7 +67,7 @@ impl OAuthStore for PostgresStore {
         let mut tx = self.begin().await?;
         if !audit.is_empty() {
             // Credentials are locked before the accounts that go on.
-            sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR UPDATE", id.0)
+            sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR NO KEY UPDATE", id.0)
                 .fetch_optional(&mut *tx)
                 .await
                 .map_err(backend)?;

@@ -89,7 +89,7 @@ impl TryFrom<DeliveryRecord> for Delivery {
 /// Fails unless the lease is still the run's latest. The row is locked, so nobody can take it meanwhile.
 async fn check_fence(tx: &mut Tx, lease: RunLease) -> Result<(), StoreError> {
     let found = sqlx::query_scalar!(
-        "SELECT id FROM report_runs WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL FOR UPDATE",
+        "SELECT id FROM report_runs WHERE id = $1 AND fence = $2 AND lease_owner IS NOT NULL FOR NO KEY UPDATE",
         lease.run_id.0,
         lease.fence
     )
@@ -203,7 +203,7 @@ impl ReportRunStore for PostgresStore {
                  WHERE finished_at IS NULL AND next_step_at <= $3 AND (lease_owner IS NULL OR lease_until <= $3)
                  ORDER BY next_step_at
                  LIMIT 1
-                 FOR UPDATE SKIP LOCKED)
+                 FOR NO KEY UPDATE SKIP LOCKED)
              RETURNING id, fence",
             owner,
             now.plus(lease_for).0,

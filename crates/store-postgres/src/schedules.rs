@@ -199,7 +199,7 @@ fn json(value: &(impl Serialize + ?Sized)) -> Result<String, StoreError> {
 }
 
 async fn check_version(tx: &mut Tx, id: ScheduleId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM schedules WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM schedules WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

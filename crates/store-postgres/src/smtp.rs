@@ -242,7 +242,7 @@ async fn give_up_default(tx: &mut Tx, to: Option<SmtpId>) -> Result<(), StoreErr
 }
 
 async fn check_version(tx: &mut Tx, id: SmtpId, version: i64) -> Result<(), StoreError> {
-    let current = sqlx::query_scalar!("SELECT version FROM smtp_accounts WHERE id = $1 FOR UPDATE", id.0)
+    let current = sqlx::query_scalar!("SELECT version FROM smtp_accounts WHERE id = $1 FOR NO KEY UPDATE", id.0)
         .fetch_optional(&mut **tx)
         .await
         .map_err(backend)?;

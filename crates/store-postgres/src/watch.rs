@@ -85,7 +85,7 @@ impl WatchStore for PostgresStore {
              WHERE id IN (
                  SELECT id FROM accounts
                  WHERE late_at IS NOT NULL AND NOT is_late AND late_at <= $1 AND deleted_at IS NULL
-                 FOR UPDATE SKIP LOCKED)",
+                 FOR NO KEY UPDATE SKIP LOCKED)",
             now.0
         )
         .execute(&mut *tx)

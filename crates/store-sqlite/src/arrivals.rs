@@ -6,12 +6,13 @@ use std::collections::HashSet;
 use domain::{text::fold, time::Timestamp};
 use serde::Serialize;
 use service::ports::{Assembled, Lease, Listed, RemoteKey, RemoteState, StoreError, Stored};
+use sqlx::SqlitePool;
 
 use crate::{
     Tx,
     error::backend,
     record::{clean, signed, unpack},
-    remote::{columns, parse_state},
+    remote::{RemoteRecord, columns, parse_state},
 };
 
 /// A message about to be stored, without its bytes, and these compressed.
@@ -73,6 +74,34 @@ pub(crate) async fn find_remotes(
         }
     }
     Ok(found)
+}
+
+/// The rows with these names, as a check wants to know them.
+pub(crate) async fn known(
+    reader: &SqlitePool,
+    lease: Lease,
+    keys: &[&RemoteKey],
+) -> Result<Vec<RemoteRecord>, StoreError> {
+    let names = many(&keys.iter().map(|it| columns(it)).collect::<Vec<_>>())?;
+    sqlx::query_as!(
+        RemoteRecord,
+        r#"SELECT remotes.id AS "id!", remotes.uid_validity, remotes.uid, remotes.uidl, remotes.state AS "state!",
+             remotes.n_attempts AS "n_attempts!", remotes.missing_at, remotes.delete_asked_at, remotes.staged AS "staged!"
+         FROM json_each($1) AS names CROSS JOIN remotes
+         WHERE remotes.account_id = $2 AND remotes.epoch = $3
+             AND remotes.uid_validity = names.value ->> '$[0]' AND remotes.uid = names.value ->> '$[1]'
+         UNION ALL
+         SELECT remotes.id, remotes.uid_validity, remotes.uid, remotes.uidl, remotes.state, remotes.n_attempts,
+             remotes.missing_at, remotes.delete_asked_at, remotes.staged
+         FROM json_each($1) AS names CROSS JOIN remotes
+         WHERE remotes.account_id = $2 AND remotes.epoch = $3 AND remotes.uidl = names.value ->> '$[2]'"#,
+        names,
+        lease.account_id.0,
+        lease.epoch
+    )
+    .fetch_all(reader)
+    .await
+    .map_err(backend)
 }
 
 /// Whether a message that comes may be one that is here under another name.

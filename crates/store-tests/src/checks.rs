@@ -1,6 +1,6 @@
 //! The schedule: who is due, who holds what, what a check leaves behind.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use domain::{
     account::{AccountDraft, Failure, Health, Route},
@@ -73,6 +73,49 @@ pub async fn checks_are_asked_for_all_accounts_of_a_credential(store: Subject) {
     let mut taken = due(&store, 1, 500).await;
     taken.sort_by_key(|it| it.0);
     assert_eq!(taken, ids);
+}
+
+pub async fn those_who_write_many_accounts_lock_nobody_out(store: Subject) {
+    let credential = credential(&store, "c").await;
+    let mut ids = Vec::new();
+    for n in 0..60 {
+        ids.push(store.add_account(&draft(&n.to_string(), credential), Some(at(0)), &[]).await.unwrap());
+    }
+    let stopped = Failure {
+        kind: ErrorKind::Authentication,
+        message: "refused".to_owned(),
+        since: at(1),
+        n_failures: 1,
+        is_stopped: true,
+    };
+    let checks = ids.chunks(15).map(|ids| {
+        let (store, ids, stopped) = (Arc::clone(&store), ids.to_vec(), stopped.clone());
+        tokio::spawn(async move {
+            for id in ids.into_iter().rev() {
+                for failure in [Some(stopped.clone()), None] {
+                    let last_success_at = failure.is_none().then_some(at(1));
+                    check_once(&store, id, Health { failure, last_success_at, ..Health::default() }).await;
+                }
+            }
+        })
+    });
+    let checks: Vec<_> = checks.collect();
+    let sweeps = async {
+        while !checks.iter().all(tokio::task::JoinHandle::is_finished) {
+            let sweeps = tokio::join!(
+                store.extend_leases("taker", at(900)),
+                store.ask_checks_with(credential, at(1), &[]),
+                store.mark_late(at(9_000)),
+            );
+            sweeps.0.unwrap();
+            sweeps.1.unwrap();
+            sweeps.2.unwrap();
+        }
+    };
+    sweeps.await;
+    for check in checks {
+        check.await.unwrap();
+    }
 }
 
 pub async fn accounts_that_are_not_to_be_checked_are_not_taken(store: Subject) {

@@ -1,5 +1,7 @@
 //! The ledger and the messages: each message once, nothing lost, nothing written without the lease.
 
+use std::collections::HashSet;
+
 use domain::{
     account::Health,
     actor::Role,
@@ -11,7 +13,7 @@ use domain::{
     page::PageRequest,
 };
 use service::ports::{
-    Assembled, FailedFetch, KnownRemote, Lease, MailboxState, Part, RemoteKey, RemoteState, StoreError, Stored,
+    Assembled, FailedFetch, Known, KnownRemote, Lease, MailboxState, Part, RemoteKey, RemoteState, StoreError, Stored,
     Verdict, WorkLeft,
 };
 
@@ -20,8 +22,14 @@ use crate::{
     samples::{LEASE, account, arrival, at, entry, finished, hash, listed, message, raw, take, uid},
 };
 
-async fn states(store: &Subject, lease: Lease) -> Vec<(RemoteKey, RemoteState)> {
-    store.known_remotes(lease).await.unwrap().into_iter().map(|it| (it.key, it.state)).collect()
+/// What is known of these names, in their order.
+async fn known(store: &Subject, lease: Lease, names: &[RemoteKey]) -> Vec<KnownRemote> {
+    let known = store.known_remotes(lease, names).await.unwrap().rows;
+    names.iter().filter_map(|name| known.iter().find(|it| it.key == *name)).cloned().collect()
+}
+
+async fn states(store: &Subject, lease: Lease, names: &[RemoteKey]) -> Vec<(RemoteKey, RemoteState)> {
+    known(store, lease, names).await.into_iter().map(|it| (it.key, it.state)).collect()
 }
 
 pub async fn listing_twice_changes_nothing(store: Subject) {
@@ -34,7 +42,8 @@ pub async fn listing_twice_changes_nothing(store: Subject) {
     let expected = [(9, RemoteState::Listed), (2, RemoteState::Stored), (5, RemoteState::Listed)].map(|(n, state)| {
         KnownRemote { key: uid(n), state, n_attempts: 0, is_missing: false, is_delete_asked: false, staged: 0 }
     });
-    assert_eq!(store.known_remotes(lease).await.unwrap(), expected);
+    let known = store.known_remotes(lease, &[]).await.unwrap();
+    assert_eq!((known.rows, known.is_new), (expected.to_vec(), false));
     assert_eq!(store.deletable(lease, at(0)).await.unwrap(), [uid(2)]);
     assert_eq!(store.deletable(lease, at(-1)).await.unwrap(), []);
     let left = WorkLeft { n_listed: 2, n_to_delete: 1, mailbox: None };
@@ -82,7 +91,7 @@ pub async fn both_kinds_of_keys_are_kept_apart(store: Subject) {
         for key in &keys {
             message(&store, lease, key.clone(), "same", 0).await;
         }
-        assert_eq!(states(&store, lease).await, keys.clone().map(|key| (key, RemoteState::Stored)));
+        assert_eq!(states(&store, lease, &keys).await, keys.clone().map(|key| (key, RemoteState::Stored)));
     }
 }
 
@@ -120,7 +129,7 @@ pub async fn failures_end_in_quarantine_until_somebody_asks(store: Subject) {
         [(1, RemoteState::Listed, b"Subject: \0".as_slice()), (2, RemoteState::Quarantined, b"".as_slice())]
     {
         store.record_verdicts(lease, &[failed(1, sample)], at(5)).await.unwrap();
-        let known = store.known_remotes(lease).await.unwrap();
+        let known = known(&store, lease, &[uid(1)]).await;
         assert_eq!((known[0].n_attempts, known[0].state), (n, state));
     }
     // What cannot be found is no error: the row went with its account's mailbox.
@@ -150,9 +159,10 @@ pub async fn a_message_too_large_is_left_alone(store: Subject) {
     store.add_listed(lease, &[listed(uid(2))], at(0)).await.unwrap();
     let verdicts = [1, 2].map(|it| Verdict::TooLarge(uid(it)));
     store.record_verdicts(lease, &verdicts, at(0)).await.unwrap();
-    assert_eq!(states(&store, lease).await, [(uid(1), RemoteState::Stored), (uid(2), RemoteState::TooLarge)]);
+    let both = [uid(1), uid(2)];
+    assert_eq!(states(&store, lease, &both).await, [(uid(1), RemoteState::Stored), (uid(2), RemoteState::TooLarge)]);
     assert_eq!(store.retry_trouble(id, None, &[]).await.unwrap(), 1);
-    assert_eq!(states(&store, lease).await[1].1, RemoteState::Listed);
+    assert_eq!(states(&store, lease, &both).await[1].1, RemoteState::Listed);
 }
 
 async fn delete(store: &Subject, lease: Lease, keys: &[RemoteKey]) {
@@ -167,7 +177,8 @@ pub async fn a_deletion_leaves_a_receipt(store: Subject) {
     message(&store, lease, uid(1), "stored", 0).await;
     store.add_listed(lease, &[listed(uid(2))], at(0)).await.unwrap();
     delete(&store, lease, &[uid(1), uid(2), uid(3)]).await;
-    assert_eq!(states(&store, lease).await, [(uid(1), RemoteState::Deleted), (uid(2), RemoteState::Listed)]);
+    let expected = [(uid(1), RemoteState::Deleted), (uid(2), RemoteState::Listed)];
+    assert_eq!(states(&store, lease, &[uid(1), uid(2)]).await, expected);
     let receipts = store.list_deletions(id, PageRequest::new(1, 30)).await.unwrap();
     assert_eq!(receipts.total, 1);
     let receipt = &receipts.items[0];
@@ -175,6 +186,26 @@ pub async fn a_deletion_leaves_a_receipt(store: Subject) {
     assert_eq!((receipt.stored_at, receipt.asked_at, receipt.deleted_at), (Some(at(0)), Some(at(2)), at(3)));
     assert_eq!((receipt.run, receipt.hash.len()), (Some(CheckRunId(77)), 64));
     assert!(receipt.message_id.is_some());
+}
+
+pub async fn what_is_gone_is_known_only_when_it_is_listed(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    let unnamed = RemoteKey::Content { hash: "x".to_owned(), nth: 0 };
+    let keys = [uid(1), uid(2), uid(3), RemoteKey::Uidl("one".to_owned()), unnamed];
+    for key in &keys {
+        message(&store, lease, key.clone(), "same", 0).await;
+    }
+    delete(&store, lease, &[uid(1), keys[3].clone(), keys[4].clone()]).await;
+    store.note_missing(lease, &[uid(2)], &[], false, at(4)).await.unwrap();
+    let names = |known: Known| known.rows.into_iter().map(|it| it.key).collect::<Vec<_>>();
+    assert_eq!(names(store.known_remotes(lease, &[uid(9)]).await.unwrap()), [uid(3)]);
+    let all = store.known_remotes(lease, &keys).await.unwrap();
+    assert!(!all.is_new && all.rows.iter().filter(|it| it.state == RemoteState::Deleted).count() == 3);
+    assert_eq!(names(all).into_iter().collect::<HashSet<_>>(), keys.clone().into_iter().collect());
+    delete(&store, lease, &[uid(3)]).await;
+    let none = store.known_remotes(lease, &[]).await.unwrap();
+    assert_eq!((none.rows, none.is_new), (Vec::new(), false));
 }
 
 pub async fn what_will_be_deleted_is_shown_before(store: Subject) {
@@ -224,12 +255,11 @@ pub async fn what_got_another_name_is_not_stored_again(store: Subject) {
         "what was to be deleted still is, and nothing else"
     );
     store.settle_missing(lease).await.unwrap();
-    let known = states(&store, lease).await;
-    assert_eq!(known[0], (uid(1), RemoteState::Renamed));
-    assert_eq!(known[2], (uid(3), RemoteState::Stored));
+    let expected = [(uid(1), RemoteState::Renamed), (uid(3), RemoteState::Stored)];
+    assert_eq!(states(&store, lease, &[uid(1), uid(3)]).await, expected);
     // Back again under its old name.
     store.note_missing(lease, &[], &[uid(3)], false, at(3)).await.unwrap();
-    assert!(!store.known_remotes(lease).await.unwrap()[2].is_missing);
+    assert!(!known(&store, lease, &[uid(3)]).await[0].is_missing);
 }
 
 pub async fn another_mailbox_has_names_of_its_own(store: Subject) {
@@ -242,7 +272,8 @@ pub async fn another_mailbox_has_names_of_its_own(store: Subject) {
     store.change_account(id, 1, &draft, None, &[]).await.unwrap();
     let moved = take(&store, id).await;
     assert_eq!(moved.epoch, lease.epoch + 1);
-    assert_eq!(states(&store, moved).await, []);
+    let known = store.known_remotes(moved, &[uid(1)]).await.unwrap();
+    assert_eq!((known.rows, known.is_new), (Vec::new(), true));
     store.add_listed(moved, &[listed(uid(1)), listed(uid(2))], at(1)).await.unwrap();
     assert_eq!(store.note_missing(moved, &[], &[], true, at(1)).await.unwrap(), 1);
     let arrivals = vec![arrival(uid(1), "another message"), arrival(uid(2), "here before")];
@@ -264,7 +295,7 @@ pub async fn a_large_message_is_staged_in_parts(store: Subject) {
     store.stage_part(lease, part(0, b"Subject: ", false)).await.unwrap();
     assert!(matches!(store.stage_part(lease, part(4, b"x", false)).await, Err(StoreError::Conflict)));
     store.stage_part(lease, part(9, b"large", false)).await.unwrap();
-    assert_eq!(store.known_remotes(lease).await.unwrap()[0].staged, 14);
+    assert_eq!(known(&store, lease, &[uid(1)]).await[0].staged, 14);
     store.stage_part(lease, part(14, b"", true)).await.unwrap();
     assert_eq!(store.staged_part(lease, &uid(1), 0).await.unwrap().as_deref(), Some(b"Subject: ".as_slice()));
     assert_eq!(store.staged_part(lease, &uid(1), 2).await.unwrap(), None);
@@ -277,7 +308,7 @@ pub async fn a_large_message_is_staged_in_parts(store: Subject) {
     }
     let row = store.list_messages(id, None, &MessageQuery::default()).await.unwrap().items.remove(0);
     assert_eq!((row.size, raw(&store, row.id).await), (14, Some(whole.to_vec())));
-    assert_eq!(store.known_remotes(lease).await.unwrap()[0].staged, 0);
+    assert_eq!(known(&store, lease, &[uid(1)]).await[0].staged, 0);
 }
 
 pub async fn what_a_mailbox_looked_like_is_remembered(store: Subject) {
@@ -355,7 +386,7 @@ pub async fn a_lost_lease_writes_nothing(store: Subject) {
     let later = at(0).plus(LEASE * 2);
     let held = store.take_account(id, "other", later, LEASE).await.unwrap().unwrap();
     store.add_listed(held, &[listed(uid(2))], later).await.unwrap();
-    let before = store.known_remotes(held).await.unwrap();
+    let before = store.known_remotes(held, &[]).await.unwrap();
     let end = finished(ended(run, id), Health::default());
     let part = Part { key: uid(2), offset: 0, bytes: vec![1], is_last: true };
     let whole = Assembled { key: uid(2), size: 1, hash: [0; 32], index: arrival(uid(2), "late").index };
@@ -378,7 +409,7 @@ pub async fn a_lost_lease_writes_nothing(store: Subject) {
     for result in results {
         assert!(matches!(result, Err(StoreError::Fenced)), "{result:?}");
     }
-    assert_eq!(store.known_remotes(held).await.unwrap(), before);
+    assert_eq!(store.known_remotes(held, &[]).await.unwrap(), before);
     assert_eq!(store.list_messages(id, None, &MessageQuery::default()).await.unwrap().total, 1);
     assert_eq!(store.find_run(run).await.unwrap().unwrap().outcome, Outcome::Running);
     // A lease that was given back is lost too, though nobody took it since.

@@ -160,6 +160,7 @@ macro_rules! conformance {
                 failures_end_in_quarantine_until_somebody_asks,
                 a_message_too_large_is_left_alone,
                 a_deletion_leaves_a_receipt,
+                what_is_gone_is_known_only_when_it_is_listed,
                 what_will_be_deleted_is_shown_before,
                 what_got_another_name_is_not_stored_again,
                 another_mailbox_has_names_of_its_own,
@@ -173,6 +174,7 @@ macro_rules! conformance {
             checks {
                 due_accounts_are_taken_longest_due_first,
                 checks_are_asked_for_all_accounts_of_a_credential,
+                those_who_write_many_accounts_lock_nobody_out,
                 accounts_that_are_not_to_be_checked_are_not_taken,
                 accounts_whose_way_is_busy_hold_nobody_up,
                 two_takers_share_no_account,

@@ -30,10 +30,10 @@ use domain::{
 };
 use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, KnownRemote, Lease, LedgerStore, Listed,
-    MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause,
-    RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored,
-    Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, Known, Lease, LedgerStore, Listed, MadeReport,
+    NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause, RunLease,
+    ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored, Tally,
+    User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -191,7 +191,7 @@ delegate! {
     }
     LedgerStore {
         work_left(lease: Lease) -> WorkLeft;
-        known_remotes(lease: Lease) -> Vec<KnownRemote>;
+        known_remotes(lease: Lease, listed: &[RemoteKey]) -> Known;
         add_listed(lease: Lease, listed: &[Listed], at: Timestamp) -> ();
         note_missing(lease: Lease, missing: &[RemoteKey], back: &[RemoteKey], may_be_renamed: bool, at: Timestamp) -> u64;
         settle_missing(lease: Lease) -> ();

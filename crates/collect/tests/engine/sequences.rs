@@ -233,8 +233,9 @@ impl Trial<'_> {
     /// Those of which it is unknown whether they were deleted, and that are about to get another name.
     async fn note_asked(&mut self, at: Option<usize>) {
         let lease = Lease { account_id: self.subject.id, fence: 0, setup: 0, epoch: 0, due_at: None };
-        let known = self.world.store.known_remotes(lease).await.unwrap();
+        let known = self.world.store.known_remotes(lease, &[]).await.unwrap();
         let asked: BTreeSet<_> = known
+            .rows
             .into_iter()
             .filter(|it| it.is_delete_asked && it.state == RemoteState::Stored)
             .map(|it| it.key)

@@ -25,7 +25,7 @@ pub use schedule::{
 };
 pub use store::{
     AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, CredentialStore, Finished, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
+    ConnectorStore, CredentialStore, Finished, Known, KnownRemote, Lease, LedgerStore, NewTest, Purged, RemoteState,
     SealedCredential, SealedSecret, Session, Standing, Store, StoreError, Stored, Tally, User, UserStore, Verdict,
     WatchStore, Way, WorkLeft,
 };

@@ -446,6 +446,15 @@ pub struct KnownRemote {
     pub staged: u64,
 }
 
+/// What the ledger says to a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What should be there, in the order of arrival; then what is listed and was gone.
+    pub rows: Vec<KnownRemote>,
+    /// The ledger has no row of this mailbox yet.
+    pub is_new: bool,
+}
+
 /// What is left to do for an account, and what its mailbox looked like when nothing was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkLeft {
@@ -520,8 +529,9 @@ pub struct Lease {
 #[async_trait]
 pub trait LedgerStore: Send + Sync {
     async fn work_left(&self, lease: Lease) -> Result<WorkLeft, StoreError>;
-    /// Every row of the account's present mailbox, in the order of arrival.
-    async fn known_remotes(&self, lease: Lease) -> Result<Vec<KnownRemote>, StoreError>;
+    /// What is known of a listing's names, and of every message that should be in it: what is gone and not listed is left out, since
+    /// of that there may be any number.
+    async fn known_remotes(&self, lease: Lease, listed: &[RemoteKey]) -> Result<Known, StoreError>;
     /// Adds rows in state `Listed`; those that exist stay as they are.
     async fn add_listed(&self, lease: Lease, listed: &[Listed], at: Timestamp) -> Result<(), StoreError>;
     /// Notes which stored messages the listing lacks and which it has again. What is missing for the first time may have got
