@@ -29,7 +29,7 @@ pub(crate) struct Options {
     pub(crate) master_key_file: Option<PathBuf>,
     /// Files, separated by commas, with master keys that have sealed what is not sealed anew yet.
     #[arg(long, env = "POSTHORN_MASTER_KEY_PREVIOUS_FILES", global = true, value_delimiter = ',')]
-    pub(crate) master_key_previous_files: Vec<PathBuf>,
+    pub(crate) master_key_previous_files: Vec<String>,
     /// CIDR ranges, separated by commas, that may be reached beyond the egress policy, on any port.
     #[arg(long, env = "POSTHORN_EGRESS_ALLOW", global = true, value_delimiter = ',')]
     pub(crate) egress_allow: Vec<IpNet>,
@@ -178,7 +178,9 @@ impl Config {
             other_key_files: if options.master_key_previous_files.is_empty() {
                 file.master_key_previous_files
             } else {
-                options.master_key_previous_files
+                // An empty setting is one that names no file.
+                let named = options.master_key_previous_files.into_iter().filter(|it| !it.is_empty());
+                named.map(PathBuf::from).collect()
             },
             egress_allow: or(options.egress_allow, file.egress_allow),
             egress_deny: or(options.egress_deny, file.egress_deny),

@@ -61,9 +61,7 @@ impl Place<'_> {
             .current_dir(self.folder);
         if let Some((current, others)) = files.split_first() {
             command.env("POSTHORN_MASTER_KEY_FILE", current);
-            if !others.is_empty() {
-                command.env("POSTHORN_MASTER_KEY_PREVIOUS_FILES", others.join(","));
-            }
+            command.env("POSTHORN_MASTER_KEY_PREVIOUS_FILES", others.join(","));
         }
         command
     }
@@ -300,15 +298,17 @@ fn change_the_key(place: &Place<'_>) {
     nothing_is_changed_too_early(place, &token);
     assert_eq!(place.n_to_do(both), N_SECRETS);
 
-    // The command is killed in the middle, and so is an instance.
-    let (mut rotation, mut lines) = place.rotating(both);
+    // The command is killed in the middle, and so is an instance; and another command that does the same.
+    let ((mut rotation, mut lines), (mut same, _unread)) = (place.rotating(both), place.rotating(both));
     let mut line = String::new();
     while !line.contains("secrets are sealed anew") {
         line.clear();
         assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it was killed");
     }
-    rotation.kill().unwrap();
-    rotation.wait().unwrap();
+    for it in [&mut rotation, &mut same] {
+        it.kill().unwrap();
+        it.wait().unwrap();
+    }
     drop(other);
     let n_left = place.n_to_do(both);
     assert!(n_left > 0 && n_left < N_SECRETS, "{n_left}");

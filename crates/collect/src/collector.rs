@@ -17,7 +17,7 @@ use domain::{
     incident::Instance,
 };
 use service::{
-    CheckTicket, Checker, Error, StartError, Tokens, can_seal,
+    CheckTicket, Checker, Error, SealsError, StartError, Tokens, can_seal,
     ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Store, StoreError, Tunnels, Way},
     vault::Vault,
 };
@@ -207,7 +207,7 @@ impl Inner {
                 }
                 Err(error) => tracing::warn!(%error, "the instances could not be read"),
             }
-            if let Err(error) = can_seal(&*self.parts.store, &self.parts.vault).await {
+            if let Err(error @ SealsError::NotHeld(_)) = can_seal(&*self.parts.store, &self.parts.vault).await {
                 tracing::error!(%error, "this instance can neither seal nor open secrets: start it again with that key");
             }
             self.read_elsewhere().await;

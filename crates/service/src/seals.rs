@@ -38,7 +38,7 @@ const NAMED: usize = 10;
 pub enum SealsError {
     #[error(transparent)]
     Refused(#[from] Error),
-    #[error("the database could not be used: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -53,7 +53,7 @@ pub enum SealsError {
     #[error("another change of the master key is under way")]
     Overtaken,
     #[error("{n} secrets cannot be opened and stay as they are; enter them anew, or delete what they belong to: {}", rows.join(", "))]
-    NotOpened { n: usize, rows: Vec<String> },
+    NotOpened { n: u64, rows: Vec<String> },
 }
 
 fn named(instances: &[InstanceKeys]) -> String {
@@ -172,6 +172,8 @@ impl Seals<'_> {
         match self.0.store.change_sealing_key(&change, &[entry]).await {
             Ok(without) if without.is_empty() => Ok(()),
             Ok(instances) => Err(SealsError::NotKnown { key: after, instances }),
+            // Somebody was faster, perhaps with the same key.
+            Err(StoreError::Conflict) if sealing_key(&*self.0.store, &self.0.vault).await? == after => Ok(()),
             Err(StoreError::Conflict) => Err(SealsError::Overtaken),
             Err(error) => Err(error.into()),
         }
@@ -182,7 +184,7 @@ impl Seals<'_> {
     pub async fn reseal(&self, actor: &Actor, key: KeyId, mut tell: impl FnMut(u64) + Send) -> Result<u64, SealsError> {
         need(actor, Permission::Write)?;
         need(actor, Permission::Action)?;
-        let (mut n_done, mut unreadable) = (0, Vec::new());
+        let (mut n_done, mut n_unopened, mut named) = (0, 0, Vec::new());
         for place in SealedPlace::ALL {
             let mut after = 0;
             loop {
@@ -190,19 +192,22 @@ impl Seals<'_> {
                 let Some(last) = rows.last() else { break };
                 after = last.at.id;
                 let (resealed, unopened) = self.seal_anew(key, rows)?;
-                unreadable.extend(unopened);
+                for at in unopened {
+                    n_unopened += 1;
+                    if named.len() < NAMED {
+                        named.push(format!("{} {}", at.place.column().0, at.id));
+                    }
+                }
                 if !resealed.is_empty() {
                     n_done += self.replace(actor, key, &resealed).await?;
                     tell(n_done);
                 }
             }
         }
-        if unreadable.is_empty() {
-            return Ok(n_done);
+        if n_unopened > 0 {
+            return Err(SealsError::NotOpened { n: n_unopened, rows: named });
         }
-        let n = unreadable.len();
-        let rows = unreadable.iter().take(NAMED).map(|it| format!("{} {}", it.place.column().0, it.id)).collect();
-        Err(SealsError::NotOpened { n, rows })
+        Ok(n_done)
     }
 
     /// The rows that another key has sealed, under this one, and those that cannot be opened.

@@ -301,7 +301,7 @@ impl Inner {
             match self.keep(id, fence, &json, life, audit).await {
                 Ok(()) => return Ok(Some(Secret::token(pair.access))),
                 Err(SealsError::Store(StoreError::Fenced)) => return Ok(None),
-                Err(error) if attempt >= STORE_ATTEMPTS => return Err(stored(&error)),
+                Err(error) if attempt >= STORE_ATTEMPTS => return Err(not_sealed(&error)),
                 Err(error) => tracing::warn!(credential = %id, %error, attempt, "fresh tokens could not be stored yet"),
             }
             attempt += 1;
@@ -325,7 +325,7 @@ impl Inner {
 
     async fn ask(&self, id: CredentialId, settings: &OAuthDraft, pairs: &[(&str, String)]) -> Result<Given, Denied> {
         // What could not be kept is not asked for: the provider would not give it again.
-        can_seal(&*self.store, &self.vault).await.map_err(|it| Denied::Trouble(stored(&it)))?;
+        can_seal(&*self.store, &self.vault).await.map_err(|it| Denied::Trouble(not_sealed(&it)))?;
         let secret = self.client_secret(id).await.map_err(Denied::Trouble)?;
         let mut pairs = pairs.to_vec();
         pairs.push(("client_id", settings.client_id.clone()));
@@ -423,7 +423,14 @@ fn needs_person(status: &OAuthStatus) -> MailError {
     MailError { is_certain: true, ..failed(ErrorKind::Authentication, &message) }
 }
 
-fn stored(error: &dyn std::error::Error) -> MailError {
+fn not_sealed(error: &SealsError) -> MailError {
+    match error {
+        SealsError::Store(error) => stored(error),
+        other => failed(ErrorKind::Internal, &other.to_string()),
+    }
+}
+
+fn stored(error: &StoreError) -> MailError {
     tracing::error!(%error, "the store failed with OAuth 2.0 tokens");
     failed(ErrorKind::Storage, "the OAuth 2.0 tokens could not be read or stored")
 }

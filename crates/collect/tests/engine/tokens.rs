@@ -231,7 +231,8 @@ async fn whoever_could_not_keep_what_a_provider_gives_does_not_ask_for_it() {
     let provider = Scripted::answering(&[(200, FIRST)]);
     world.clock.advance(HOUR);
     let error = world.tokens_of(Arc::<Scripted>::clone(&provider)).access_token(id).await.unwrap_err();
-    assert_eq!((error.kind, error.is_certain), (ErrorKind::Storage, false), "{error}");
+    assert_eq!((error.kind, error.is_certain), (ErrorKind::Internal, false), "{error}");
+    assert!(error.message.contains("is not held here"), "{error}");
     assert_eq!(provider.n_asked(), 0);
     assert_eq!(world.store.find_oauth(id).await.unwrap().unwrap().status.state, TokenState::Ok);
 }
