@@ -18,6 +18,7 @@ use crate::{
     agent::{self, ConnectorOptions},
     config::{Config, Options},
     demo, exchange, housekeeping, http,
+    keys::{self, KeyCommand},
     parts::System,
 };
 
@@ -60,6 +61,9 @@ enum Command {
         #[arg(long)]
         transcript: bool,
     },
+    /// Master keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print connectors, credentials (without secrets) and accounts as JSON.
     Export,
     /// Add and change what a document of `export` names; nothing is deleted.
@@ -95,9 +99,15 @@ pub(crate) async fn run() -> Result<()> {
     if let Command::Connector(options) = cli.command {
         return agent::run(options).await;
     }
+    if let Command::Key(KeyCommand::Make { file }) = &cli.command {
+        return keys::make(file);
+    }
     let mut config = Config::settle(cli.options)?;
     if let Command::Serve { role, .. } = cli.command {
         config.collect.role = role;
+    }
+    if let Command::Key(KeyCommand::Rotate { new_key_file: Some(file), .. }) = &cli.command {
+        config.other_key_files.push(file.clone());
     }
     let system = System::open(&config, matches!(cli.command, Command::Serve { demo: true, .. })).await?;
     let actor = Actor {
@@ -108,7 +118,7 @@ pub(crate) async fn run() -> Result<()> {
     };
     match cli.command {
         // Was run before anything was opened.
-        Command::Connector(_) => Ok(()),
+        Command::Connector(_) | Command::Key(KeyCommand::Make { .. }) => Ok(()),
         Command::Serve { demo, .. } => {
             if demo {
                 demo::fill(&system.service).await.map_err(explain)?;
@@ -126,6 +136,9 @@ pub(crate) async fn run() -> Result<()> {
             let token = system.service.sign_in().add_token(&actor, &user).await.map_err(explain)?;
             say(&token);
             Ok(())
+        }
+        Command::Key(KeyCommand::Rotate { new_key_file, dry_run }) => {
+            keys::rotate(&system, &actor, new_key_file, dry_run).await
         }
         Command::Export => {
             let document = exchange::export(&system.service, &actor).await.map_err(explain)?;
@@ -180,7 +193,8 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 async fn serve(mut config: Config, system: System) -> Result<()> {
-    let System { service, collector, reports, watchman, hub, set_up_code } = system;
+    let System { service, collector, reports, watchman, hub, set_up_code, key_id } = system;
+    keys::settle(&config, &service, &collector, key_id).await?;
     let role = config.collect.role;
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// The file with the key that encrypts secrets.
     #[arg(long, env = "POSTHORN_MASTER_KEY_FILE", global = true)]
     pub(crate) master_key_file: Option<PathBuf>,
+    /// Files, separated by commas, with master keys that have sealed what is not sealed anew yet.
+    #[arg(long, env = "POSTHORN_MASTER_KEY_PREVIOUS_FILES", global = true, value_delimiter = ',')]
+    pub(crate) master_key_previous_files: Vec<String>,
     /// CIDR ranges, separated by commas, that may be reached beyond the egress policy, on any port.
     #[arg(long, env = "POSTHORN_EGRESS_ALLOW", global = true, value_delimiter = ',')]
     pub(crate) egress_allow: Vec<IpNet>,
@@ -82,6 +85,7 @@ struct Settings {
     data: Option<PathBuf>,
     database_url: Option<String>,
     master_key_file: Option<PathBuf>,
+    master_key_previous_files: Vec<PathBuf>,
     egress_allow: Vec<IpNet>,
     egress_deny: Vec<IpNet>,
     egress_ports: Vec<u16>,
@@ -106,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) database_url: String,
     pub(crate) master_key_file: Option<PathBuf>,
+    /// Other keys that are held, older ones or one to come.
+    pub(crate) other_key_files: Vec<PathBuf>,
     pub(crate) egress_allow: Vec<IpNet>,
     pub(crate) egress_deny: Vec<IpNet>,
     pub(crate) egress_ports: Vec<u16>,
@@ -169,6 +175,13 @@ impl Config {
             listen: options.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
             database_url: options.database_url.or(file.database_url).unwrap_or_else(in_data),
             master_key_file: options.master_key_file.or(file.master_key_file),
+            other_key_files: if options.master_key_previous_files.is_empty() {
+                file.master_key_previous_files
+            } else {
+                // An empty setting is one that names no file.
+                let named = options.master_key_previous_files.into_iter().filter(|it| !it.is_empty());
+                named.map(PathBuf::from).collect()
+            },
             egress_allow: or(options.egress_allow, file.egress_allow),
             egress_deny: or(options.egress_deny, file.egress_deny),
             egress_ports: if options.egress_ports.is_empty() { file.egress_ports } else { options.egress_ports },

@@ -9,6 +9,8 @@ mod demo;
 mod exchange;
 mod housekeeping;
 mod http;
+mod key_file;
+mod keys;
 mod parts;
 
 use std::process::ExitCode;

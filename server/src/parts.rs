@@ -1,18 +1,17 @@
 //! Where the implementations meet their ports: store, vault, mail, collector, service.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+use std::{fs, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use collect::{Collector, CollectorParts};
 use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts, TestRuns, Tokens,
+    Parts, SealsError, Service, SignInAttempts, TestRuns, Tokens, check_keys,
     ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
-    vault::Vault,
+    vault::{KeyId, Vault},
 };
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
@@ -20,6 +19,7 @@ use store_sqlite::SqliteStore;
 use crate::{
     config::Config,
     demo::{self, DemoMail},
+    key_file,
 };
 
 /// The time of the machine.
@@ -43,6 +43,8 @@ pub(crate) struct System {
     pub(crate) hub: Hub,
     /// What the set-up page asks for while there is no user.
     pub(crate) set_up_code: String,
+    /// Of the master key that `POSTHORN_MASTER_KEY_FILE` names.
+    pub(crate) key_id: KeyId,
 }
 
 impl System {
@@ -50,6 +52,7 @@ impl System {
     pub(crate) async fn open(config: &Config, demo: bool) -> Result<Self> {
         let store = open_store(config).await?;
         let vault = Arc::new(open_vault(config, &*store).await?);
+        let key_id = vault.key_id();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = MailSettings {
             egress_allow: config.egress_allow.clone(),
@@ -121,7 +124,7 @@ impl System {
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
         });
-        Ok(Self { service, collector, reports, watchman, hub, set_up_code })
+        Ok(Self { service, collector, reports, watchman, hub, set_up_code, key_id })
     }
 }
 
@@ -154,57 +157,36 @@ fn with_causes(error: service::ports::StoreError) -> anyhow::Error {
 async fn open_vault(config: &Config, store: &dyn Store) -> Result<Vault> {
     let made = config.data.join("master.key");
     let key = match &config.master_key_file {
-        Some(path) => read_key(path)?,
+        Some(path) => key_file::read(path)?,
         None if config.database_url.starts_with("sqlite:") => {
             if made.exists() {
-                read_key(&made)?
+                key_file::read(&made)?
             } else {
                 ensure!(
                     store.setting("master_key_id").await?.is_none(),
                     "the master key is missing: the database was used with one; name its file in POSTHORN_MASTER_KEY_FILE"
                 );
-                make_key(&made)?
+                let key = key_file::make(&made)?;
+                tracing::warn!(path = %made.display(), "made a master key; without this file no secret can be read, so keep a copy");
+                key
             }
         }
         None => bail!("PostgreSQL needs a master key: name its file in POSTHORN_MASTER_KEY_FILE"),
     };
-    let vault = Vault::new(&key);
-    let expected = store.setting_or("master_key_id", vault.key_id()).await?;
-    ensure!(
-        expected == vault.key_id(),
-        "this is another master key ({}) than the database was used with ({expected})",
-        vault.key_id()
-    );
+    let mut vault = Vault::new(&key);
+    for file in &config.other_key_files {
+        vault = vault.holding(&*key_file::read(file)?);
+    }
+    check_keys(store, &vault).await.map_err(explain_keys)?;
     Ok(vault)
 }
 
-fn make_key(path: &Path) -> Result<[u8; 32]> {
-    let key: [u8; 32] = rand::random();
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| path.display().to_string())?;
-    file.write_all(STANDARD.encode(key).as_bytes())?;
-    file.sync_all()?;
-    tracing::warn!(path = %path.display(), "made a master key; without this file no secret can be read, so keep a copy");
-    Ok(key)
-}
-
-/// 32 bytes, raw or in Base64 or as hexadecimal digits.
-fn read_key(path: &Path) -> Result<[u8; 32]> {
-    let bytes = fs::read(path).with_context(|| format!("the master key {}", path.display()))?;
-    if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
-        return Ok(key);
+/// With what to do about a key that is missing.
+pub(crate) fn explain_keys(error: SealsError) -> anyhow::Error {
+    match error {
+        SealsError::Missing { .. } => anyhow!(
+            "{error}: name its file in POSTHORN_MASTER_KEY_FILE, or in POSTHORN_MASTER_KEY_PREVIOUS_FILES while the key is changed"
+        ),
+        other => other.into(),
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim();
-    let hexadecimal = || {
-        let pairs = (0..text.len() / 2).map(|it| u8::from_str_radix(text.get(2 * it..2 * it + 2)?, 16).ok());
-        pairs.collect::<Option<Vec<u8>>>()
-    };
-    let decoded = STANDARD.decode(text).ok().filter(|it| it.len() == 32).or_else(hexadecimal);
-    let key = decoded.and_then(|it| <[u8; 32]>::try_from(it).ok());
-    key.with_context(|| format!("{} must hold 32 bytes, raw, in Base64 or hexadecimal", path.display()))
 }

@@ -51,6 +51,8 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::NoticesTested => words.notices_tested,
         AuditAction::ConnectionTested => words.connection_tested,
         AuditAction::OauthConsented => words.oauth_consented,
+        AuditAction::MasterKeyChanged => words.master_key_changed,
+        AuditAction::SecretsResealed => words.secrets_resealed,
     }
 }
 

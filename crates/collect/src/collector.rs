@@ -17,7 +17,7 @@ use domain::{
     incident::Instance,
 };
 use service::{
-    CheckTicket, Checker, Error, StartError, Tokens,
+    CheckTicket, Checker, Error, SealsError, StartError, Tokens, can_seal,
     ports::{Clock, Lease, MailServer, Mailbox, MessageReader, Standing, Store, StoreError, Tunnels, Way},
     vault::Vault,
 };
@@ -74,6 +74,11 @@ pub struct Collector(Arc<Inner>);
 impl Collector {
     pub fn new(parts: CollectorParts) -> Self {
         Self(Arc::new(Inner::new(parts)))
+    }
+
+    /// Says that this instance lives, before it does anything else.
+    pub async fn introduce(&self) -> Result<(), StoreError> {
+        self.0.touch().await
     }
 
     /// Checks accounts as they fall due, until `shutdown` becomes true; then waits a while for the checks under way. An instance
@@ -197,12 +202,11 @@ impl Inner {
 
     /// Says that this instance lives, and takes its share of what all may do.
     async fn say_alive(&self) {
-        let Settings { role, host, per_host, .. } = &self.parts.settings;
+        let per_host = self.parts.settings.per_host;
         loop {
+            let said = self.touch().await;
             let now = self.parts.clock.now();
-            let store = &self.parts.store;
-            let said = store.touch_instance(&self.owner, *role, host, now, now.minus(GONE_AFTER)).await;
-            match said.and(store.list_instances().await) {
+            match said.and(self.parts.store.list_instances().await) {
                 Ok(instances) => {
                     let is_worker = |it: &&Instance| it.role.checks() && now.since(it.seen_at) < SEEN_EVERY * 3;
                     let n_workers = instances.iter().filter(is_worker).count().max(1);
@@ -210,9 +214,18 @@ impl Inner {
                 }
                 Err(error) => tracing::warn!(%error, "the instances could not be read"),
             }
+            if let Err(error @ SealsError::NotHeld(_)) = can_seal(&*self.parts.store, &self.parts.vault).await {
+                tracing::error!(%error, "this instance can neither seal nor open secrets: start it again with that key");
+            }
             self.read_elsewhere().await;
             sleep(SEEN_EVERY).await;
         }
+    }
+
+    async fn touch(&self) -> Result<(), StoreError> {
+        let CollectorParts { store, vault, clock, settings: Settings { role, host, .. }, .. } = &self.parts;
+        let now = clock.now();
+        store.touch_instance(&self.owner, *role, host, &vault.key_list(), now, now.minus(GONE_AFTER)).await
     }
 
     async fn read_elsewhere(&self) {

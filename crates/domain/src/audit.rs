@@ -53,10 +53,12 @@ pub enum AuditAction {
     NoticesTested,
     ConnectionTested,
     OauthConsented,
+    MasterKeyChanged,
+    SecretsResealed,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -102,6 +104,8 @@ impl AuditAction {
         Self::NoticesTested,
         Self::ConnectionTested,
         Self::OauthConsented,
+        Self::MasterKeyChanged,
+        Self::SecretsResealed,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -151,6 +155,8 @@ impl AuditAction {
             Self::NoticesTested => "notices_tested",
             Self::ConnectionTested => "connection_tested",
             Self::OauthConsented => "oauth_consented",
+            Self::MasterKeyChanged => "master_key_changed",
+            Self::SecretsResealed => "secrets_resealed",
         }
     }
 

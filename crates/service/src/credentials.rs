@@ -4,7 +4,7 @@ use domain::{
     account::UsedBy,
     actor::{Actor, Permission},
     audit::{AuditAction, AuditEntry},
-    credential::{Credential, CredentialForm, SecretInput},
+    credential::{Credential, CredentialDraft, CredentialForm, SecretInput},
     ids::CredentialId,
     page::{Page, PageRequest},
     problem::Rule,
@@ -14,7 +14,8 @@ use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::{SealedSecret, StoreError},
+    ports::{SealedAt, SealedPlace, StoreError},
+    seals::seal_for,
     secret::Secret,
 };
 
@@ -60,7 +61,6 @@ impl Credentials<'_> {
                 // They have a form of their own.
                 draft.oauth = self.0.store.find_oauth(id).await?.map(|it| it.status.settings);
             }
-            let secret = secret.map(|it| self.seal(id, it)).transpose()?;
             let subject = format!("credential {id} \"{}\"", draft.name);
             let mut after = form.without_secrets();
             if secret.is_some() {
@@ -71,16 +71,15 @@ impl Credentials<'_> {
                 after: picture(&after),
                 ..entry(actor, now, AuditAction::CredentialChanged, subject)
             };
-            self.0.store.change_credential(id, before.version, &draft, secret.as_ref(), &[entry]).await?;
+            self.change(&before, &draft, secret, entry).await?;
             return Ok(id);
         }
         let (draft, secret) = form.draft().map_err(Error::Invalid)?;
         let id = self.0.store.next_credential_id().await?;
-        let secret = self.seal(id, secret.unwrap_or_default())?;
         let subject = format!("credential {id} \"{}\"", draft.name);
         let after = form.without_secrets();
         let entry = AuditEntry { after: picture(&after), ..entry(actor, now, AuditAction::CredentialAdded, subject) };
-        self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
+        self.add(id, &draft, secret.unwrap_or_default(), entry).await?;
         Ok(id)
     }
 
@@ -121,13 +120,48 @@ impl Credentials<'_> {
         }
     }
 
-    pub(crate) fn seal(&self, id: CredentialId, secret: SecretInput) -> Result<SealedSecret, Error> {
-        let sealed = self.0.vault.seal(&bound_to(id), &Secret::new(secret.0));
-        sealed.map(SealedSecret).map_err(|it| Error::internal(&it))
+    /// Writes a new credential with its secret.
+    pub(crate) async fn add(
+        &self,
+        id: CredentialId,
+        draft: &CredentialDraft,
+        secret: SecretInput,
+        entry: AuditEntry,
+    ) -> Result<(), Error> {
+        let (secret, audit) = (Secret::new(secret.0), [entry]);
+        loop {
+            let sealed = seal_for(self.0, place_of(id), &secret).await?;
+            match self.0.store.add_credential(id, draft, &sealed, &audit).await {
+                Err(StoreError::OtherKey) => {}
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    /// Writes a changed credential; without a secret it keeps the stored one.
+    pub(crate) async fn change(
+        &self,
+        before: &Credential,
+        draft: &CredentialDraft,
+        secret: Option<SecretInput>,
+        entry: AuditEntry,
+    ) -> Result<(), Error> {
+        let (id, version, audit) = (before.id, before.version, [entry]);
+        let secret = secret.map(|it| Secret::new(it.0));
+        loop {
+            let sealed = match &secret {
+                Some(secret) => Some(seal_for(self.0, place_of(id), secret).await?),
+                None => None,
+            };
+            match self.0.store.change_credential(id, version, draft, sealed.as_ref(), &audit).await {
+                Err(StoreError::OtherKey) => {}
+                written => return Ok(written.map(drop)?),
+            }
+        }
     }
 }
 
-/// What a credential's seal is bound to: the row it belongs to, so that rows cannot be swapped.
-pub(crate) fn bound_to(id: CredentialId) -> String {
-    format!("credentials/secret/{id}")
+/// Where a credential's secret is stored.
+pub(crate) fn place_of(id: CredentialId) -> SealedAt {
+    SealedPlace::Credential.of(id.0)
 }

@@ -57,7 +57,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::NotFound,
-            StoreError::Conflict => Self::Conflict,
+            StoreError::Conflict | StoreError::OtherKey => Self::Conflict,
             StoreError::Taken { field } => Self::field(field, Rule::Taken),
             StoreError::Gone { field } => Self::field(field, Rule::Gone),
             StoreError::InUse => Self::InUse(Vec::new()),

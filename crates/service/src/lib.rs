@@ -19,6 +19,7 @@ mod oauth;
 pub mod ports;
 mod posture;
 mod schedules;
+mod seals;
 pub mod secret;
 mod sign_in;
 mod smtp;
@@ -45,6 +46,7 @@ pub use messages::{Messages, RawMessage};
 pub use oauth::{Callback, OAuth};
 pub use posture::{POSTURE_EXPORTED_MAX, Posture};
 pub use schedules::{RUNS_KEPT, Schedules};
+pub use seals::{SealStatus, Seals, SealsError, can_seal, check_keys};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
 pub use tokens::Tokens;
@@ -137,6 +139,10 @@ impl Service {
 
     pub fn posture(&self) -> Posture<'_> {
         Posture(&self.0)
+    }
+
+    pub fn seals(&self) -> Seals<'_> {
+        Seals(&self.0)
     }
 
     pub fn sign_in(&self) -> SignIn<'_> {

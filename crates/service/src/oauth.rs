@@ -20,7 +20,8 @@ use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::{Consent, MailError, SealedSecret},
+    ports::{Consent, MailError, SealedAt, SealedPlace, StoreError},
+    seals::seal_for,
     secret::Secret,
     tokens::washed,
 };
@@ -79,10 +80,9 @@ impl OAuth<'_> {
         let after = picture(&form.without_secrets());
         let Some((stored, status, _)) = before else {
             let id = self.0.store.next_credential_id().await?;
-            let secret = credentials.seal(id, secret.unwrap_or_default())?;
             let subject = format!("credential {id} \"{}\"", draft.name);
             let entry = AuditEntry { after, ..entry(actor, now, AuditAction::CredentialAdded, subject) };
-            self.0.store.add_credential(id, &draft, &secret, &[entry]).await?;
+            credentials.add(id, &draft, secret.unwrap_or_default(), entry).await?;
             return Ok(id);
         };
         let id = stored.id;
@@ -100,11 +100,10 @@ impl OAuth<'_> {
             shown.secret = SecretInput("replaced".to_owned());
         }
         let after = picture(&shown);
-        let secret = secret.map(|it| credentials.seal(id, it)).transpose()?;
         let subject = format!("credential {id} \"{}\"", draft.name);
         let before = picture(&OAuthForm::of(&stored, &status.settings));
         let entry = AuditEntry { before, after, ..entry(actor, now, AuditAction::CredentialChanged, subject) };
-        self.0.store.change_credential(id, stored.version, &draft, secret.as_ref(), &[entry]).await?;
+        credentials.change(&stored, &draft, secret, entry).await?;
         Ok(id)
     }
 
@@ -119,10 +118,15 @@ impl OAuth<'_> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
         let sent = Sent { user: actor.name.clone(), verifier, redirect_uri: redirect_uri.to_owned() };
         let json = serde_json::to_string(&sent).map_err(|it| Error::internal(&it))?;
-        let sealed = self.0.vault.seal(&consent_of(id), &Secret::new(json)).map_err(|it| Error::internal(&it))?;
-        let until = self.0.clock.now().plus(CONSENT_FOR);
-        let consent = Consent { hash: hash(&state), sealed: SealedSecret(sealed), until };
-        self.0.store.start_consent(id, &consent).await?;
+        let json = Secret::new(json);
+        loop {
+            let sealed = seal_for(self.0, consent_of(id), &json).await?;
+            let consent = Consent { hash: hash(&state), sealed, until: self.0.clock.now().plus(CONSENT_FOR) };
+            match self.0.store.start_consent(id, &consent).await {
+                Err(StoreError::OtherKey) => {}
+                started => break started?,
+            }
+        }
         let mut pairs = vec![
             ("response_type", "code".to_owned()),
             ("client_id", settings.client_id),
@@ -153,7 +157,7 @@ impl OAuth<'_> {
         need(actor, Permission::Action)?;
         let taken = self.0.store.take_consent(&hash(&callback.state), self.0.clock.now()).await?;
         let (id, sealed) = taken.ok_or(Error::NotFound)?;
-        let json = self.0.vault.open(&consent_of(id), &sealed.0).map_err(|it| Error::internal(&it))?;
+        let json = self.0.vault.open(consent_of(id), &sealed).map_err(|it| Error::internal(&it))?;
         let sent: Sent = serde_json::from_str(json.expose()).map_err(|it| Error::internal(&it))?;
         if sent.user != actor.name {
             tracing::warn!(actor = %actor.name, "brings a consent that somebody else was sent to give");
@@ -213,7 +217,7 @@ fn hash(state: &str) -> Vec<u8> {
     Sha256::digest(state.as_bytes()).to_vec()
 }
 
-/// What the seal of a consent under way is bound to.
-fn consent_of(id: CredentialId) -> String {
-    format!("oauth/consent/{id}")
+/// Where a consent under way is stored.
+fn consent_of(id: CredentialId) -> SealedAt {
+    SealedPlace::OauthConsent.of(id.0)
 }

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    credentials::bound_to,
-    ports::{Clock, KeptTokens, MailError, OAuthRow, SealedSecret, Store, StoreError, TokenEndpoint},
+    credentials::place_of,
+    ports::{Clock, KeptTokens, MailError, OAuthRow, SealedAt, SealedPlace, Store, StoreError, TokenEndpoint},
+    seals::{SealsError, can_seal, seal},
     secret::Secret,
     vault::Vault,
 };
@@ -63,6 +64,22 @@ struct Pair {
 struct Given {
     pair: Pair,
     life: Duration,
+}
+
+/// When a token was obtained, expires, and is to be renewed.
+#[derive(Clone, Copy)]
+struct Life {
+    from: Timestamp,
+    until: Timestamp,
+    renewal: Timestamp,
+}
+
+impl Life {
+    fn of(now: Timestamp, life: Duration) -> Self {
+        // At three quarters of its life, a little earlier or later, so that not all of them come at once.
+        let ahead = rand::random_range(0.70..0.80);
+        Self { from: now, until: now.plus(life), renewal: now.plus(life.mul_f64(ahead)) }
+    }
 }
 
 /// Why a provider gave nothing.
@@ -187,7 +204,7 @@ impl Inner {
 
     fn open(&self, id: CredentialId, row: &OAuthRow) -> Result<Option<Pair>, MailError> {
         let Some(sealed) = &row.tokens else { return Ok(None) };
-        let opened = self.vault.open(&tokens_of(id), &sealed.0);
+        let opened = self.vault.open(tokens_of(id), sealed);
         let opened = opened.map_err(|it| failed(ErrorKind::Internal, &it.to_string()))?;
         let pair = serde_json::from_str(opened.expose());
         pair.map(Some).map_err(|_| failed(ErrorKind::Internal, "the stored OAuth 2.0 tokens cannot be read"))
@@ -277,13 +294,14 @@ impl Inner {
         };
         // A provider that does not rotate leaves the refresh token out (RFC 6749 section 6).
         let pair = Pair { refresh: given.pair.refresh.or(refresh), access: given.pair.access };
-        let kept = self.seal(id, &pair, given.life)?;
+        let json = serde_json::to_string(&pair).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))?;
+        let (json, life) = (Secret::new(json), Life::of(self.clock.now(), given.life));
         let mut attempt = 1;
         loop {
-            match self.store.keep_tokens(id, fence, &kept, audit).await {
+            match self.keep(id, fence, &json, life, audit).await {
                 Ok(()) => return Ok(Some(Secret::token(pair.access))),
-                Err(StoreError::Fenced) => return Ok(None),
-                Err(error) if attempt >= STORE_ATTEMPTS => return Err(stored(&error)),
+                Err(SealsError::Store(StoreError::Fenced)) => return Ok(None),
+                Err(error) if attempt >= STORE_ATTEMPTS => return Err(not_sealed(&error)),
                 Err(error) => tracing::warn!(credential = %id, %error, attempt, "fresh tokens could not be stored yet"),
             }
             attempt += 1;
@@ -291,22 +309,23 @@ impl Inner {
         }
     }
 
-    fn seal(&self, id: CredentialId, pair: &Pair, life: Duration) -> Result<KeptTokens, MailError> {
-        let unsealed = |it: &dyn std::error::Error| failed(ErrorKind::Internal, &it.to_string());
-        let json = Secret::new(serde_json::to_string(pair).map_err(|it| unsealed(&it))?);
-        let sealed = self.vault.seal(&tokens_of(id), &json).map_err(|it| unsealed(&it))?;
-        let now = self.clock.now();
-        // At three quarters of its life, a little earlier or later, so that not all of them come at once.
-        let ahead = rand::random_range(0.70..0.80);
-        Ok(KeptTokens {
-            sealed: SealedSecret(sealed),
-            obtained_at: now,
-            expires_at: now.plus(life),
-            renew_at: now.plus(life.mul_f64(ahead)),
-        })
+    /// Sealed in each attempt: another key may seal by then.
+    async fn keep(
+        &self,
+        id: CredentialId,
+        fence: i64,
+        json: &Secret,
+        life: Life,
+        audit: &[AuditEntry],
+    ) -> Result<(), SealsError> {
+        let sealed = seal(&*self.store, &self.vault, tokens_of(id), json).await?;
+        let kept = KeptTokens { sealed, obtained_at: life.from, expires_at: life.until, renew_at: life.renewal };
+        Ok(self.store.keep_tokens(id, fence, &kept, audit).await?)
     }
 
     async fn ask(&self, id: CredentialId, settings: &OAuthDraft, pairs: &[(&str, String)]) -> Result<Given, Denied> {
+        // What could not be kept is not asked for: the provider would not give it again.
+        can_seal(&*self.store, &self.vault).await.map_err(|it| Denied::Trouble(not_sealed(&it)))?;
         let secret = self.client_secret(id).await.map_err(Denied::Trouble)?;
         let mut pairs = pairs.to_vec();
         pairs.push(("client_id", settings.client_id.clone()));
@@ -326,7 +345,7 @@ impl Inner {
     async fn client_secret(&self, id: CredentialId) -> Result<Secret, MailError> {
         let found = self.store.sealed_credential(id).await.map_err(|it| stored(&it))?;
         let found = found.ok_or_else(|| failed(ErrorKind::Internal, "the credential does not exist any more"))?;
-        self.vault.open(&bound_to(id), &found.secret.0).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))
+        self.vault.open(place_of(id), &found.secret).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))
     }
 }
 
@@ -339,9 +358,9 @@ fn for_itself(settings: &OAuthDraft) -> Vec<(&'static str, String)> {
     pairs
 }
 
-/// What the tokens' seal is bound to.
-fn tokens_of(id: CredentialId) -> String {
-    format!("oauth/tokens/{id}")
+/// Where the tokens are stored.
+fn tokens_of(id: CredentialId) -> SealedAt {
+    SealedPlace::OauthTokens.of(id.0)
 }
 
 /// What an answer may hold (RFC 6749 sections 5.1 and 5.2); everything else is passed over.
@@ -402,6 +421,13 @@ fn needs_person(status: &OAuthStatus) -> MailError {
         None => format!("nobody has consented yet that Posthorn reads this mailbox: {who}"),
     };
     MailError { is_certain: true, ..failed(ErrorKind::Authentication, &message) }
+}
+
+fn not_sealed(error: &SealsError) -> MailError {
+    match error {
+        SealsError::Store(error) => stored(error),
+        other => failed(ErrorKind::Internal, &other.to_string()),
+    }
 }
 
 fn stored(error: &StoreError) -> MailError {

@@ -11,7 +11,7 @@ use domain::{
 };
 
 use crate::{
-    credentials::bound_to,
+    credentials::place_of,
     ports::{AuthorityBundle, Depth, MailError, SealedCredential, Store, Submission, ViaConnector, Visit},
     secret::Secret,
     tokens::Tokens,
@@ -169,7 +169,7 @@ async fn find(store: &dyn Store, id: CredentialId) -> Result<SealedCredential, M
 }
 
 fn unseal(vault: &Vault, id: CredentialId, found: SealedCredential) -> Result<(String, Secret), MailError> {
-    let secret = vault.open(&bound_to(id), &found.secret.0).map_err(|it| failed(&it.to_string()))?;
+    let secret = vault.open(place_of(id), &found.secret).map_err(|it| failed(&it.to_string()))?;
     Ok((found.username, secret))
 }
 

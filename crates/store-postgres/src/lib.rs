@@ -19,6 +19,7 @@ mod record;
 mod remote;
 mod report_runs;
 mod schedules;
+mod seals;
 mod smtp;
 mod users;
 mod watch;

@@ -9,7 +9,7 @@ use domain::{
 };
 use service::ports::{Consent, KeptTokens, OAuthRow, OAuthStore, SealedSecret, StoreError};
 
-use crate::{PostgresStore, Tx, audit, credentials::resume_stopped, error::backend};
+use crate::{PostgresStore, Tx, audit, credentials::resume_stopped, error::backend, seals::check_key};
 
 #[async_trait]
 impl OAuthStore for PostgresStore {
@@ -65,6 +65,7 @@ impl OAuthStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        check_key(&mut tx, &kept.sealed).await?;
         if !audit.is_empty() {
             // Credentials are locked before the accounts that go on.
             sqlx::query_scalar!("SELECT version FROM credentials WHERE id = $1 FOR NO KEY UPDATE", id.0)
@@ -151,6 +152,7 @@ impl OAuthStore for PostgresStore {
 
     async fn start_consent(&self, id: CredentialId, consent: &Consent) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        check_key(&mut tx, &consent.sealed).await?;
         let written = sqlx::query!(
             "UPDATE oauth SET consent_hash = $1, consent = $2, consent_until = $3 WHERE credential_id = $4",
             consent.hash,

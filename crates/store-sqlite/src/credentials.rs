@@ -17,6 +17,7 @@ use crate::{
     error::{backend, in_use, taken},
     oauth,
     record::{count, pattern, user},
+    seals::check_key,
 };
 
 struct Record {
@@ -140,6 +141,7 @@ impl CredentialStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let (at, by) = set_by(audit);
         let mut tx = self.begin().await?;
+        check_key(&mut tx, secret).await?;
         sqlx::query!(
             "INSERT INTO credentials (id, version, name, name_folded, search_folded, username, sealed, secret_set_at,
                  secret_set_by)
@@ -170,6 +172,9 @@ impl CredentialStore for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
+        if let Some(secret) = secret {
+            check_key(&mut tx, secret).await?;
+        }
         check_version(&mut tx, id, version).await?;
         // Another user name is another mailbox, whose names of messages mean nothing in the present one.
         sqlx::query!(

@@ -9,7 +9,7 @@ use domain::{
 };
 use service::ports::{Consent, KeptTokens, OAuthRow, OAuthStore, SealedSecret, StoreError};
 
-use crate::{SqliteStore, Tx, audit, credentials::resume_stopped, error::backend};
+use crate::{SqliteStore, Tx, audit, credentials::resume_stopped, error::backend, seals::check_key};
 
 #[async_trait]
 impl OAuthStore for SqliteStore {
@@ -65,6 +65,7 @@ impl OAuthStore for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        check_key(&mut tx, &kept.sealed).await?;
         let written = sqlx::query!(
             "UPDATE oauth
              SET tokens = $1, obtained_at = $2, expires_at = $3, renew_at = $4, state = 'ok', message = NULL,
@@ -144,6 +145,7 @@ impl OAuthStore for SqliteStore {
 
     async fn start_consent(&self, id: CredentialId, consent: &Consent) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        check_key(&mut tx, &consent.sealed).await?;
         let written = sqlx::query!(
             "UPDATE oauth SET consent_hash = $1, consent = $2, consent_until = $3 WHERE credential_id = $4",
             consent.hash,

@@ -169,17 +169,19 @@ impl WatchStore for SqliteStore {
         id: &str,
         role: Role,
         host: &str,
+        key_ids: &str,
         now: Timestamp,
         gone_before: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin_light().await?;
         sqlx::query!(
-            "INSERT INTO instances (id, role, host, started_at, seen_at) VALUES ($1, $2, $3, $4, $4)
-             ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
+            "INSERT INTO instances (id, role, host, started_at, seen_at, key_ids) VALUES ($1, $2, $3, $4, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, key_ids = excluded.key_ids",
             id,
             role.as_str(),
             host,
-            now.0
+            now.0,
+            key_ids
         )
         .execute(&mut *tx)
         .await

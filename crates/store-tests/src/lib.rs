@@ -22,6 +22,7 @@ pub mod postgres;
 pub mod posture;
 pub mod samples;
 pub mod schedules;
+pub mod seals;
 pub mod smtp;
 pub mod users;
 pub mod watch;
@@ -114,6 +115,15 @@ macro_rules! conformance {
                 a_test_comes_back_as_it_was_kept,
                 the_last_good_test_is_of_the_same_way_and_of_what_was_saved,
                 old_tests_go_but_the_last_good_ones_stay,
+            }
+            seals {
+                only_the_key_that_seals_may_seal,
+                the_first_key_is_remembered,
+                a_seal_is_replaced_only_if_nobody_changed_it,
+                of_seals_by_two_keys_none_is_written,
+                nothing_is_sealed_by_a_key_that_seals_no_more,
+                secrets_are_counted_by_their_keys,
+                the_key_stays_while_an_instance_does_not_hold_the_next,
             }
             posture {
                 what_is_plain_skipped_or_pinned_is_listed,

@@ -143,7 +143,8 @@ pub async fn what_runs_is_listed(store: Subject) {
 }
 
 pub async fn instances_come_and_go(store: Subject) {
-    let touch = |id: &'static str, role, seconds| store.touch_instance(id, role, "mx1", at(seconds), at(seconds - 60));
+    let touch =
+        |id: &'static str, role, seconds| store.touch_instance(id, role, "mx1", "", at(seconds), at(seconds - 60));
     touch("one", Role::All, 0).await.unwrap();
     touch("two", Role::Worker, 10).await.unwrap();
     touch("one", Role::All, 50).await.unwrap();

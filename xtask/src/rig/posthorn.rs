@@ -17,6 +17,8 @@ use serde_json::Value;
 use super::{Account, Rest, account, database, usage};
 use crate::process::{Run as _, command, roomy};
 
+/// The file of the master key, in the folder.
+const KEY: &str = "key";
 /// No check that is measured may take longer.
 const CHECK_DEADLINE: Duration = Duration::from_mins(10);
 const START_DEADLINE: Duration = Duration::from_mins(1);
@@ -33,7 +35,7 @@ impl Posthorn {
     pub(super) fn new(binary: &Path, data: PathBuf) -> Result<Self> {
         fs::create_dir_all(&data)?;
         // The same key for all, so that several can share a database.
-        let key = data.join("key");
+        let key = data.join(KEY);
         fs::write(&key, [7; 32])?;
         let settings = vec![
             ("POSTHORN_DATA", data.display().to_string()),
@@ -80,6 +82,41 @@ impl Posthorn {
         add.stdin.take().context("standard input")?.write_all(b"correct horse battery")?;
         ensure!(add.wait()?.success(), "no user was added");
         Ok(self.command(&["token", "create", "--user", "ana"]).read()?.trim().to_owned())
+    }
+
+    /// The file of the master key that it begins with.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.data.join(KEY)
+    }
+
+    /// Another master key, in a file of this name.
+    pub(crate) fn make_key(&self, name: &str) -> Result<PathBuf> {
+        let file = self.data.join(name);
+        self.command(&["key", "make"]).arg(&file).stdout(Stdio::null()).run()?;
+        Ok(file)
+    }
+
+    /// Changes the master key; kills the command so long after its first words, if it has not ended by then. Answers with the most
+    /// that it held in memory, KiB, unless it was killed.
+    pub(crate) fn rotate(&self, life: Option<Duration>) -> Result<Option<u64>> {
+        let mut child = Ended(self.command(&["key", "rotate"]).stdout(Stdio::piped()).spawn()?);
+        let mut lines = BufReader::new(child.0.stdout.take().context("standard output")?).lines();
+        lines.next().context("the command says nothing")??;
+        thread::spawn(move || lines.for_each(drop));
+        let began = Instant::now();
+        let mut peak_kib = 0;
+        loop {
+            peak_kib = peak_kib.max(usage::peak(child.0.id()).unwrap_or(0));
+            if let Some(status) = child.0.try_wait()? {
+                ensure!(status.success(), "the master key was not changed: {status}");
+                return Ok(Some(peak_kib));
+            }
+            if life.is_some_and(|it| began.elapsed() >= it) {
+                return Ok(None);
+            }
+            ensure!(began.elapsed() < CHECK_DEADLINE, "posthorn is not done after {CHECK_DEADLINE:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Rows of its SQLite file.

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod fuzz;
+mod keys;
 mod kill;
 mod late;
 
@@ -12,7 +13,8 @@ use crate::tools;
 /// A soak takes its measures as arguments, to be tried in little time; without them it runs at full length.
 type Soak = fn(&[String]) -> Result<()>;
 
-const SOAKS: [(&str, Soak); 4] = [("late", late::run), ("kill", kill::run), ("chaos", chaos::run), ("fuzz", fuzz::run)];
+const SOAKS: [(&str, Soak); 5] =
+    [("late", late::run), ("kill", kill::run), ("chaos", chaos::run), ("keys", keys::run), ("fuzz", fuzz::run)];
 
 /// The error of a run whose instance was killed, once the next one has ended it.
 const WENT_AWAY: &str = "the instance that ran this check went away";

@@ -30,10 +30,7 @@ use domain::{
 };
 use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, Known, Lease, LedgerStore, Listed, MadeReport,
-    NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause, RunLease,
-    ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored, Tally,
-    User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    ConnectorStore, Consent, CredentialStore, Finished, InstanceKeys, KeptTokens, KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore, SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -238,7 +235,7 @@ delegate! {
         tally(now: Timestamp) -> Tally;
         list_running(limit: u32) -> Vec<Running>;
         ailing() -> Vec<Ailing>;
-        touch_instance(id: &str, role: InstanceRole, host: &str, now: Timestamp, gone_before: Timestamp) -> ();
+        touch_instance(id: &str, role: InstanceRole, host: &str, key_ids: &str, now: Timestamp, gone_before: Timestamp) -> ();
         remove_instance(id: &str) -> ();
         list_instances() -> Vec<Instance>;
         update_incidents(causes: &[Cause], now: Timestamp) -> ();
@@ -276,6 +273,13 @@ delegate! {
         list_report_runs(schedule: ScheduleId, page: PageRequest) -> Page<ReportRun>;
         find_report_run(id: ReportRunId) -> Option<ReportRun>;
         report_file(id: ReportRunId, format: Format) -> Option<(String, Vec<u8>)>;
+    }
+    SealStore {
+        sealed_rows(place: SealedPlace, after: i64, limit: u32) -> Vec<SealedRow>;
+        count_sealed(place: SealedPlace) -> Vec<SealedCount>;
+        replace_seals(rows: &[Resealed], audit: &[AuditEntry]) -> u64;
+        change_sealing_key(change: &KeyChange, audit: &[AuditEntry]) -> Vec<InstanceKeys>;
+        instance_keys(seen_since: Timestamp) -> Vec<InstanceKeys>;
     }
     PostureStore {
         count_posture(list: PostureList, below: i64) -> u64;

@@ -15,8 +15,9 @@ use domain::{
 };
 use service::{
     Tokens,
-    ports::{MailError, TokenEndpoint},
+    ports::{Clock as _, KeyChange, MailError, SEALING_KEY, Store, TokenEndpoint},
     secret::Secret,
+    vault::{KeyId, Vault, sealed_by},
 };
 
 use crate::world::World;
@@ -185,4 +186,53 @@ async fn a_token_that_a_mail_server_refused_is_replaced_once_for_all() {
         assert_eq!(text(tokens.instead_of(id, &refused).await), "a1");
     }
     assert_eq!(provider.n_asked(), 1);
+}
+
+/// A provider that answers only after another master key has begun to seal.
+struct AfterChange {
+    store: Arc<dyn Store>,
+    change: KeyChange,
+    answers: Arc<Scripted>,
+}
+
+#[async_trait]
+impl TokenEndpoint for AfterChange {
+    async fn post_form(&self, url: &Webhook, form: &Secret) -> Result<(u16, Secret), MailError> {
+        assert!(self.store.change_sealing_key(&self.change, &[]).await.unwrap().is_empty());
+        self.answers.post_form(url, form).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_gave_is_kept_if_the_master_key_changes_before_it_answers() {
+    let world = World::new().await;
+    let vault = Arc::new(Vault::new(&[8; 32]).holding(&[7; 32]));
+    let (before, after) = (KeyId::of(&[7; 32]), KeyId::of(&[8; 32]));
+    world.store.setting_or(SEALING_KEY, &before.to_string()).await.unwrap();
+    let id = world.oauth_credential(settings(Grant::AuthorizationCode), Some(STORED)).await;
+    let provider = Arc::new(AfterChange {
+        store: Arc::clone(&world.store),
+        change: KeyChange { before, after, seen_since: world.clock.now() },
+        answers: Scripted::answering(&[(200, FIRST)]),
+    });
+    let tokens = Tokens::new(Arc::clone(&world.store), vault, Arc::clone(&world.clock) as _, provider);
+    world.clock.advance(HOUR);
+    assert_eq!(text(tokens.access_token(id).await), "a1");
+    let kept = world.store.find_oauth(id).await.unwrap().unwrap().tokens.unwrap();
+    assert_eq!(sealed_by(&kept.0), Some(after));
+    assert_eq!(text(tokens.access_token(id).await), "a1");
+}
+
+#[tokio::test]
+async fn whoever_could_not_keep_what_a_provider_gives_does_not_ask_for_it() {
+    let world = World::new().await;
+    let id = world.oauth_credential(settings(Grant::AuthorizationCode), Some(STORED)).await;
+    world.store.setting_or(SEALING_KEY, &KeyId::of(&[8; 32]).to_string()).await.unwrap();
+    let provider = Scripted::answering(&[(200, FIRST)]);
+    world.clock.advance(HOUR);
+    let error = world.tokens_of(Arc::<Scripted>::clone(&provider)).access_token(id).await.unwrap_err();
+    assert_eq!((error.kind, error.is_certain), (ErrorKind::Internal, false), "{error}");
+    assert!(error.message.contains("is not held here"), "{error}");
+    assert_eq!(provider.n_asked(), 0);
+    assert_eq!(world.store.find_oauth(id).await.unwrap().unwrap().status.state, TokenState::Ok);
 }

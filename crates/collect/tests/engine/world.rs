@@ -25,8 +25,8 @@ use domain::{
 use service::{
     Checker as _, StartError, Tokens,
     ports::{
-        Clock as _, KeptTokens, MailError, MessageReader, ReadError, ReadMessage, SealedSecret, Store, TokenEndpoint,
-        Tunnels,
+        Clock as _, KeptTokens, MailError, MessageReader, ReadError, ReadMessage, SealedPlace, SealedSecret, Store,
+        TokenEndpoint, Tunnels,
     },
     secret::Secret,
     vault::Vault,
@@ -135,11 +135,15 @@ impl World {
         Self { store, archive, servers, clock, vault, n_accounts: AtomicU32::new(0), _folder: folder }
     }
 
+    fn sealed(&self, place: SealedPlace, id: CredentialId, text: &str) -> SealedSecret {
+        self.vault.seal(self.vault.key_id(), place.of(id.0), &Secret::new(text.to_owned())).unwrap()
+    }
+
     pub(crate) async fn credential(&self) -> CredentialId {
         let id = self.store.next_credential_id().await.unwrap();
-        let sealed = self.vault.seal(&format!("credentials/secret/{id}"), &Secret::new("secret".to_owned())).unwrap();
+        let sealed = self.sealed(SealedPlace::Credential, id, "secret");
         let draft = CredentialDraft { name: format!("credential {id}"), username: "ana".to_owned(), oauth: None };
-        self.store.add_credential(id, &draft, &SealedSecret(sealed), &[]).await.unwrap();
+        self.store.add_credential(id, &draft, &sealed, &[]).await.unwrap();
         id
     }
 
@@ -210,8 +214,7 @@ impl World {
     /// A credential for which a provider gave this once, if anything.
     pub(crate) async fn oauth_credential(&self, settings: OAuthDraft, given: Option<&str>) -> CredentialId {
         let id = self.store.next_credential_id().await.unwrap();
-        let seal = |to: String, text: &str| SealedSecret(self.vault.seal(&to, &Secret::new(text.to_owned())).unwrap());
-        let secret = seal(format!("credentials/secret/{id}"), "client secret");
+        let secret = self.sealed(SealedPlace::Credential, id, "client secret");
         let name = format!("credential {id}");
         let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings) };
         self.store.add_credential(id, &draft, &secret, &[]).await.unwrap();
@@ -219,7 +222,7 @@ impl World {
             let now = self.clock.now();
             let fence = self.store.take_renewal(id, now, now.plus(LEASE), false).await.unwrap().unwrap();
             let kept = KeptTokens {
-                sealed: seal(format!("oauth/tokens/{id}"), given),
+                sealed: self.sealed(SealedPlace::OauthTokens, id, given),
                 obtained_at: now,
                 expires_at: now.plus(Duration::from_hours(1)),
                 renew_at: now.plus(Duration::from_mins(45)),

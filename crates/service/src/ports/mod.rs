@@ -9,6 +9,7 @@ mod notice;
 mod oauth;
 mod posture;
 mod schedule;
+mod seals;
 mod store;
 
 pub use mail::{
@@ -22,6 +23,9 @@ pub use posture::PostureStore;
 pub use schedule::{
     Attempt, Fate, MadeReport, MailSender, Outbox, Recipient, ReportRunStore, Reporter, RunCause, RunLease,
     ScheduleStore, SendError, SmtpStore, Submission,
+};
+pub use seals::{
+    FIRST_KEY, InstanceKeys, KeyChange, Resealed, SEALING_KEY, SealStore, SealedAt, SealedCount, SealedPlace, SealedRow,
 };
 pub use store::{
     AccountStore, AgentStore, Arrival, Assembled, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,

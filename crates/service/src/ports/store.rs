@@ -30,7 +30,7 @@ use domain::{
 
 use super::{
     FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore,
-    SmtpStore,
+    SealStore, SmtpStore,
 };
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
@@ -49,6 +49,9 @@ pub enum StoreError {
     /// A record that was referred to does not exist.
     #[error("the {field} does not exist")]
     Gone { field: &'static str },
+    /// The secret was sealed by a master key that does not seal any more: seal it again.
+    #[error("another master key seals by now")]
+    OtherKey,
     /// The lease was lost to another instance: nothing was written.
     #[error("the lease was lost")]
     Fenced,
@@ -95,6 +98,7 @@ pub trait Store:
     + ReportRunStore
     + PostureStore
     + OAuthStore
+    + SealStore
 {
 }
 
@@ -115,6 +119,7 @@ impl<T> Store for T where
         + ReportRunStore
         + PostureStore
         + OAuthStore
+        + SealStore
 {
 }
 
@@ -782,12 +787,13 @@ pub trait WatchStore: Send + Sync {
     async fn list_running(&self, limit: u32) -> Result<Vec<Running>, StoreError>;
     /// Accounts that are failing or late, counted by what they have in common.
     async fn ailing(&self) -> Result<Vec<Ailing>, StoreError>;
-    /// Notes that an instance lives, and forgets those not seen since `gone_before`.
+    /// Notes that an instance lives and which master keys it holds, and forgets those not seen since `gone_before`.
     async fn touch_instance(
         &self,
         id: &str,
         role: InstanceRole,
         host: &str,
+        key_ids: &str,
         now: Timestamp,
         gone_before: Timestamp,
     ) -> Result<(), StoreError>;
