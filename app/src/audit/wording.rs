@@ -51,6 +51,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::NoticesTested => words.notices_tested,
         AuditAction::ConnectionTested => words.connection_tested,
         AuditAction::OauthConsented => words.oauth_consented,
+        AuditAction::SettingsSought => words.settings_sought,
     }
 }
 

@@ -53,10 +53,11 @@ pub enum AuditAction {
     NoticesTested,
     ConnectionTested,
     OauthConsented,
+    SettingsSought,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -102,6 +103,7 @@ impl AuditAction {
         Self::NoticesTested,
         Self::ConnectionTested,
         Self::OauthConsented,
+        Self::SettingsSought,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -151,6 +153,7 @@ impl AuditAction {
             Self::NoticesTested => "notices_tested",
             Self::ConnectionTested => "connection_tested",
             Self::OauthConsented => "oauth_consented",
+            Self::SettingsSought => "settings_sought",
         }
     }
 
