@@ -25,7 +25,7 @@ pub struct Answer(pub Discovered);
 /// The form with the address that was typed, or with the one that the page's address names.
 pub fn load(address: String) -> Result<AnyView, UserError> {
     if !actor()?.may(Permission::Write) {
-        return Err(UserError::Forbidden);
+        return Err(service::Error::Forbidden(Permission::Write).into());
     }
     let answer = use_context::<Answer>().map(|it| it.0);
     let address = answer.as_ref().map_or(address, |it| it.address.to_string());

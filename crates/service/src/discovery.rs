@@ -83,3 +83,19 @@ impl Autodiscovery<'_> {
         Proposal { standing, ..proposal }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_search_at_once_and_whoever_is_done_makes_room() {
+        let searches = Searches::default();
+        let names = ["ana", "bo", "cy", "di"];
+        let mut running: Vec<_> = names.iter().map(|it| searches.begin(it, Timestamp(0)).unwrap()).collect();
+        assert_eq!(running.len(), AT_ONCE);
+        assert_eq!(searches.begin("ed", Timestamp(0)).err(), Some(BUSY_S));
+        running.pop();
+        assert!(searches.begin("ed", Timestamp(0)).is_ok());
+    }
+}
