@@ -101,13 +101,13 @@ test('from an address to an account whose mail is collected', async ({ page }) =
   await expect(page.getByLabel('Protocol')).toHaveValue('imap');
   // Nothing was saved yet, and no credential was chosen.
   expect((await client.call('GET', '/accounts')).json.total).toBe(0);
-  await expect(page.getByLabel('Credential', { exact: true })).toHaveValue('');
-  await page.getByLabel('Credential', { exact: true }).selectOption({ label: 'the mailbox of Ana (ana)' });
+  await expect(page.getByLabel('Credential for authentication', { exact: true })).toHaveValue('');
+  await page.getByLabel('Credential for authentication', { exact: true }).selectOption({ label: 'the mailbox of Ana (ana)' });
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page).toHaveURL(/flash=account-saved/);
-  const account = (await client.call('GET', '/accounts')).json.items[0];
-  expect(account).toMatchObject({ address: 'imap.example.test', port: imaps, protocol: 'imap', secure_connection_type: 'ssl' });
-  expect((await client.call('POST', `/accounts/${account.id}/check`)).json).toMatchObject({ outcome: 'ok', new_messages: 1 });
+  const { id } = (await client.call('GET', '/accounts')).json.items[0];
+  expect((await client.call('GET', `/accounts/${id}`)).json).toMatchObject({ address: 'imap.example.test', port: imaps, protocol: 'imap', secure_connection_type: 'ssl' });
+  expect((await client.call('POST', `/accounts/${id}/check`)).json).toMatchObject({ outcome: 'ok', new_messages: 1 });
   await page.goto(`${posthorn.url}/settings/audit`);
   await expect(page.getByRole('main')).toContainText('settings for ana@example.test');
 });
