@@ -81,12 +81,12 @@ pub(crate) async fn within<T>(
     })
 }
 
-/// Nobody watches a webhook's stages: what failed is in its error.
-struct Unheard;
+/// Nobody watches the stages: what failed is in its error.
+pub(crate) struct Unheard;
 
 impl StageLog for Unheard {
     fn ended(&self, record: StageRecord) {
-        tracing::debug!(?record, "a stage of a webhook");
+        tracing::debug!(?record, "a stage that nobody watches");
     }
 }
 

@@ -1,20 +1,19 @@
 //! Names that are usual for mail servers below a domain: offered if they are found, may be contacted, and somebody listens. Nothing
 //! is sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     account::{Address, Protocol, Security, Trust},
-    check::{ErrorKind, StageRecord},
+    check::ErrorKind,
     discovery::{LookUp, LookUpOutcome, Offer, Offered, Source},
     email::EmailAddress,
 };
 use futures::future::join_all;
-use service::ports::StageLog;
-use tokio::time::timeout;
+use service::ports::MailError;
 
-use super::failed;
-use crate::{dial, egress::Egress, stages::Stages};
+use super::failure;
+use crate::{dial, egress::Egress, hook::Unheard, stages::Stages};
 
 /// What stands before the domain, and what such a host is asked for.
 const NAMES: [(&str, &[Protocol]); 4] = [
@@ -23,8 +22,8 @@ const NAMES: [(&str, &[Protocol]); 4] = [
     ("pop", &[Protocol::Pop3]),
     ("pop3", &[Protocol::Pop3]),
 ];
-/// For the ports of one protocol on one host.
-const DEADLINE: Duration = Duration::from_secs(4);
+/// For the look-up of a name, and again for the connection.
+const DEADLINE: Duration = Duration::from_secs(3);
 
 pub(super) async fn look_up(egress: &Egress, address: &EmailAddress) -> Vec<LookUp> {
     let domain = address.host();
@@ -49,26 +48,23 @@ async fn ask(egress: &Egress, host: &Address, protocols: &[Protocol]) -> LookUpO
         return LookUpOutcome::Offers(offers);
     }
     // A name that does not exist is no failure: it was only a guess.
-    let forbidden = answers.iter().find_map(|it| it.as_ref().err().filter(|it| it.0 == ErrorKind::Egress));
-    forbidden.map_or(LookUpOutcome::Nothing, |(kind, message)| failed(*kind, message))
+    let forbidden = answers.into_iter().filter_map(Result::err).find(|it| it.kind == ErrorKind::Egress);
+    forbidden.map_or(LookUpOutcome::Nothing, failure)
 }
 
-/// TLS from the first byte if somebody listens there, else the port of STARTTLS.
-async fn listens(egress: &Egress, host: &Address, protocol: Protocol) -> Result<Offer, (ErrorKind, String)> {
-    let stages = &Stages::new(std::sync::Arc::new(Unheard), DEADLINE);
+/// TLS from the first byte if somebody listens there, else the port of STARTTLS. Both are tried side by side.
+async fn listens(egress: &Egress, host: &Address, protocol: Protocol) -> Result<Offer, MailError> {
     let ways = [Security::Implicit(Trust::System), Security::StartTls(Trust::System)];
-    let tries = ways.map(|security| async move {
-        let port = protocol.standard_port(security);
-        let connected = timeout(DEADLINE, dial::connect(host, port, egress, stages)).await;
-        match connected {
-            Ok(Ok(_)) => Ok(offer(protocol, host, port, security)),
-            Ok(Err(error)) => Err((error.kind, error.message)),
-            Err(_) => Err((ErrorKind::Timeout, String::new())),
-        }
-    });
-    let [implicit, later] = tries;
+    let [implicit, later] = ways.map(|security| connects(egress, host, protocol, security));
     let (implicit, later) = tokio::join!(implicit, later);
     implicit.or_else(|error| later.map_err(|_| error))
+}
+
+async fn connects(egress: &Egress, host: &Address, protocol: Protocol, security: Security) -> Result<Offer, MailError> {
+    let port = protocol.standard_port(security);
+    let stages = &Stages::new(Arc::new(Unheard), DEADLINE);
+    dial::connect(host, port, egress, stages).await?;
+    Ok(offer(protocol, host, port, security))
 }
 
 fn offer(protocol: Protocol, host: &Address, port: u16, security: Security) -> Offer {
@@ -82,11 +78,4 @@ fn offer(protocol: Protocol, host: &Address, port: u16, security: Security) -> O
         priority: 0,
         weight: 0,
     }
-}
-
-/// Nobody watches: most guesses are wrong.
-struct Unheard;
-
-impl StageLog for Unheard {
-    fn ended(&self, _: StageRecord) {}
 }

@@ -91,8 +91,11 @@ impl fmt::Debug for DnsServers {
 #[async_trait]
 impl Resolver for DnsServers {
     async fn look_up(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let found = self.resolver.lookup_ip(absolute(name)?).await.map_err(io::Error::other)?;
-        let addresses: Vec<IpAddr> = found.iter().collect();
+        let addresses: Vec<IpAddr> = match self.resolver.lookup_ip(absolute(name)?).await {
+            Ok(found) => found.iter().collect(),
+            Err(error) if error.is_no_records_found() => Vec::new(),
+            Err(error) => return Err(io::Error::other(error)),
+        };
         Ok(addresses.into_iter().map(|it| SocketAddr::new(it, port)).collect())
     }
 
