@@ -15,6 +15,7 @@ pub mod connection_tests;
 pub mod connectors;
 pub mod context;
 pub mod credentials;
+pub mod discovery;
 pub mod egress;
 pub mod error;
 pub mod inbox;
@@ -62,6 +63,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/set-up") view=sign_in::SetUpPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3") view=accounts::report::ReportPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/new") view=accounts::form::FormPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/email/imap-pop3/discover") view=discovery::DiscoveryPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/deleted") view=accounts::deleted::DeletedPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/save/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/email/imap-pop3/:id") view=accounts::form::FormPage ssr=SsrMode::Async/>

@@ -29,6 +29,7 @@ for (const [name, path, what] of [
   ['inbox', `${REPORT}/6/inbox`, 'Invoice'],
   ['opened message', `${REPORT}/6/inbox?message=1`, ''],
   ['source', `${REPORT}/6/inbox?message=1&view=source`, ''],
+  ['find settings', `${REPORT}/discover`, 'E-mail address'],
   ['deleted accounts', `${REPORT}/deleted`, 'No deleted accounts'],
   ['credentials', '/settings/credentials', 'Invoices mailbox'],
   ['credential', '/settings/credentials/6', 'Invoices'],

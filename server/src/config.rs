@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
+use domain::discovery::DatabaseUrl;
 use ipnet::IpNet;
 use mail::tunnel::origin_of;
 use serde::Deserialize;
@@ -39,6 +40,13 @@ pub(crate) struct Options {
     /// Ports, separated by commas, that mail servers and connectors may have beside those of mail.
     #[arg(long, env = "POSTHORN_EGRESS_PORTS", global = true, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) egress_ports: Vec<u16>,
+    /// DNS servers, separated by commas, that look up every name in place of the system; `192.0.2.53:53`.
+    #[arg(long, env = "POSTHORN_DNS_SERVERS", global = true, value_delimiter = ',')]
+    pub(crate) dns_servers: Vec<SocketAddr>,
+    /// A database of providers that is asked for the settings of a mail address, with `%EMAILDOMAIN%` where the domain goes; without
+    /// it only the domain itself is asked.
+    #[arg(long, env = "POSTHORN_AUTOCONFIG_DATABASE", global = true, value_parser = database_url)]
+    pub(crate) autoconfig_database: Option<DatabaseUrl>,
     /// The address under which users reach the server, behind a proxy.
     #[arg(long, env = "POSTHORN_PUBLIC_URL", global = true)]
     pub(crate) public_url: Option<String>,
@@ -89,6 +97,8 @@ struct Settings {
     egress_allow: Vec<IpNet>,
     egress_deny: Vec<IpNet>,
     egress_ports: Vec<u16>,
+    dns_servers: Vec<SocketAddr>,
+    autoconfig_database: Option<String>,
     public_url: Option<String>,
     agent_url: Option<String>,
     trusted_proxies: Vec<IpNet>,
@@ -115,6 +125,8 @@ pub(crate) struct Config {
     pub(crate) egress_allow: Vec<IpNet>,
     pub(crate) egress_deny: Vec<IpNet>,
     pub(crate) egress_ports: Vec<u16>,
+    pub(crate) dns_servers: Vec<SocketAddr>,
+    pub(crate) autoconfig_database: Option<DatabaseUrl>,
     pub(crate) public_url: Option<String>,
     pub(crate) agent_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -147,6 +159,8 @@ impl Config {
             agent_url.as_deref().is_none_or(|it| origin_of(it).is_some()),
             "agent_url must begin with https:// or http://"
         );
+        let autoconfig_database = file.autoconfig_database.as_deref().map(database_url).transpose();
+        let autoconfig_database = autoconfig_database.map_err(|it| anyhow!("autoconfig_database: {it}"))?;
         let defaults = collect::Settings::default();
         let size = |it: Option<u32>, default: usize| it.map_or(default, |it| usize::try_from(it).unwrap_or(usize::MAX));
         let at_once = size(options.checks_at_once.or(file.checks_at_once), defaults.at_once);
@@ -185,6 +199,8 @@ impl Config {
             egress_allow: or(options.egress_allow, file.egress_allow),
             egress_deny: or(options.egress_deny, file.egress_deny),
             egress_ports: if options.egress_ports.is_empty() { file.egress_ports } else { options.egress_ports },
+            dns_servers: if options.dns_servers.is_empty() { file.dns_servers } else { options.dns_servers },
+            autoconfig_database: options.autoconfig_database.or(autoconfig_database),
             fonts: options.fonts.or(file.fonts),
             public_url: options.public_url.or(file.public_url),
             agent_url,
@@ -211,6 +227,10 @@ impl Config {
     pub(crate) fn trusts(&self, proxy: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|it| it.contains(&proxy))
     }
+}
+
+fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    DatabaseUrl::parse(text).map_err(|_| "it must be an https URL with %EMAILDOMAIN% in it")
 }
 
 /// The machine's name, for whoever looks at the instances.

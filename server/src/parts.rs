@@ -5,11 +5,13 @@ use std::{fs, sync::Arc};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use collect::{Collector, CollectorParts};
 use domain::time::Timestamp;
-use mail::{Mail, MailSettings, Reader, tunnel::Hub};
+use mail::{DnsServers, Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, SealsError, Service, SignInAttempts, TestRuns, Tokens, check_keys,
-    ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
+    Parts, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
+    ports::{
+        Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint,
+    },
     secret::Secret,
     vault::{KeyId, Vault},
 };
@@ -59,9 +61,15 @@ impl System {
             egress_deny: config.egress_deny.clone(),
             egress_ports: config.egress_ports.clone(),
             size_limit: config.collect.size_limit,
+            autoconfig_database: config.autoconfig_database.clone(),
             ..MailSettings::default()
         };
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
+        let mail = if config.dns_servers.is_empty() {
+            mail
+        } else {
+            mail.resolved_by(Arc::new(DnsServers::new(&config.dns_servers).context("the DNS servers cannot be used")?))
+        };
         let egress = Arc::new(mail.egress());
         let hub = mail.hub();
         let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
@@ -69,6 +77,7 @@ impl System {
         let endpoint: Arc<dyn TokenEndpoint> = Arc::new(mail.clone());
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock), endpoint);
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
+        let discovery: Arc<dyn Discovery> = Arc::new(mail.clone());
         let (mail, connections): (Arc<dyn MailServer>, Arc<dyn ConnectionProbe>) = if demo {
             let since = demo::since(&*store, clock.now()).await?;
             let demo = Arc::new(DemoMail::new(mail, Arc::clone(&clock), since));
@@ -119,6 +128,8 @@ impl System {
             tunnels: Arc::new(hub.clone()),
             connections,
             tests: TestRuns::default(),
+            discovery,
+            searches: Searches::default(),
             reporter: Arc::new(reports.clone()),
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),

@@ -81,7 +81,10 @@ fn Tools(query: Memo<AccountQuery>, may_write: bool) -> impl IntoView {
         format!("{}/new?{query}", crate::schedules::PATH)
     };
     view! {
-        {may_write.then(|| view! { <a class="button primary" href=format!("{PATH}/new")>{words.common.new}</a> })}
+        {may_write.then(|| view! {
+            <a class="button" href=crate::discovery::PATH>{words.accounts.find_settings}</a>
+            <a class="button primary" href=format!("{PATH}/new")>{words.common.new}</a>
+        })}
         <MenuButton id="report-actions" label=words.common.actions>
             <a role="menuitem" rel="external" target="_blank" href=move || link("print")>{words.accounts.print_report}</a>
             <a role="menuitem" rel="external" href=move || link("export.csv")>{words.accounts.export_csv}</a>

@@ -53,6 +53,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::OauthConsented => words.oauth_consented,
         AuditAction::MasterKeyChanged => words.master_key_changed,
         AuditAction::SecretsResealed => words.secrets_resealed,
+        AuditAction::SettingsSought => words.settings_sought,
     }
 }
 

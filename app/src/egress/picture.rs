@@ -112,7 +112,7 @@ fn Answer(trials: Vec<EgressTrial>) -> impl IntoView {
     .into_any()
 }
 
-fn why(reason: &EgressReason) -> String {
+pub(crate) fn why(reason: &EgressReason) -> String {
     let words = &context::words().egress;
     match reason {
         EgressReason::Ordinary => words.by_rule,

@@ -30,14 +30,15 @@ pub enum Part {
     Posture { query: String },
     OAuth { id: Option<CredentialId> },
     Rotation { id: CredentialId },
+    Discovery { address: String },
 }
 
 /// A part as HTML. Everything in it that came from outside was escaped as in any page.
 #[server(endpoint = "parts/load", input = Json, output = Json)]
 pub async fn load_part(part: Part) -> Result<String, UserError> {
     use crate::{
-        accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, egress, ledger, oauth,
-        posture, schedules, smtp,
+        accounts, agents, audit, authorities, checks, connection_tests, connectors, credentials, discovery, egress,
+        ledger, oauth, posture, schedules, smtp,
     };
 
     crate::context::provide();
@@ -63,6 +64,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Posture { query } => posture::picture::load(&query).await?,
         Part::OAuth { id } => oauth::form::load(id).await?,
         Part::Rotation { id } => credentials::rotation::load(id).await?,
+        Part::Discovery { address } => discovery::search::load(address)?,
     };
     Ok(view.to_html())
 }

@@ -55,10 +55,11 @@ pub enum AuditAction {
     OauthConsented,
     MasterKeyChanged,
     SecretsResealed,
+    SettingsSought,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -106,6 +107,7 @@ impl AuditAction {
         Self::OauthConsented,
         Self::MasterKeyChanged,
         Self::SecretsResealed,
+        Self::SettingsSought,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -157,6 +159,7 @@ impl AuditAction {
             Self::OauthConsented => "oauth_consented",
             Self::MasterKeyChanged => "master_key_changed",
             Self::SecretsResealed => "secrets_resealed",
+            Self::SettingsSought => "settings_sought",
         }
     }
 

@@ -40,6 +40,11 @@ impl EmailAddress {
         &self.0
     }
 
+    /// What stands before the `@`.
+    pub fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |it| it.0)
+    }
+
     /// What stands after the `@`.
     pub fn host(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |it| it.1)

@@ -16,6 +16,7 @@ use hyper::{
     body::{Bytes, Incoming},
     client::conn::http1,
     header,
+    http::request,
 };
 use hyper_util::rt::TokioIo;
 use service::ports::{HookSender, MailError, StageLog};
@@ -80,12 +81,12 @@ pub(crate) async fn within<T>(
     })
 }
 
-/// Nobody watches a webhook's stages: what failed is in its error.
-struct Unheard;
+/// Nobody watches the stages: what failed is in its error.
+pub(crate) struct Unheard;
 
 impl StageLog for Unheard {
     fn ended(&self, record: StageRecord) {
-        tracing::debug!(?record, "a stage of a webhook");
+        tracing::debug!(?record, "a stage that nobody watches");
     }
 }
 
@@ -100,23 +101,35 @@ async fn exchange(stream: Box<dyn Stream>, hook: &Webhook, body: &[u8]) -> Resul
 /// The beginning of an answer. The rest comes for as long as this is kept.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Where a redirect leads, as the server wrote it.
+    pub(crate) location: Option<String>,
     pub(crate) body: Incoming,
     /// The connection moves while its future is polled; the set ends it when it is dropped.
     _tasks: JoinSet<hyper::Result<()>>,
 }
 
-/// One request on a connection of its own.
+/// Posts this, on a connection of its own.
 pub(crate) async fn send(
     stream: Box<dyn Stream>,
     url: &Webhook,
     content_type: &'static str,
     body: Bytes,
 ) -> Result<Answer, MailError> {
-    let request = Request::post(&url.path)
+    let request =
+        Request::post(&url.path).header(header::ACCEPT, "application/json").header(header::CONTENT_TYPE, content_type);
+    ask(stream, url, request, body).await
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn ask(
+    stream: Box<dyn Stream>,
+    url: &Webhook,
+    request: request::Builder,
+    body: Bytes,
+) -> Result<Answer, MailError> {
+    let request = request
         .header(header::HOST, url.authority())
         .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONTENT_TYPE, content_type)
         .header(header::CONNECTION, "close")
         .body(Full::new(body))
         .map_err(|_| MailError::new(ErrorKind::Internal, Stage::Send, "the URL cannot be sent"))?;
@@ -126,7 +139,23 @@ pub(crate) async fn send(
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken)?;
-    Ok(Answer { status: answer.status().as_u16(), body: answer.into_body(), _tasks: tasks })
+    let location = answer.headers().get(header::LOCATION).and_then(|it| it.to_str().ok()).map(str::to_owned);
+    Ok(Answer { status: answer.status().as_u16(), location, body: answer.into_body(), _tasks: tasks })
+}
+
+/// The whole body, which may have so many bytes; what is no UTF-8 in it is replaced.
+pub(crate) async fn read(url: &Webhook, body: &mut Incoming, most: usize) -> Result<String, MailError> {
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|it| broken(url, &it))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if text.len() + data.len() > most {
+            let message = format!("the answer of {} is longer than {most} bytes", url.authority());
+            return Err(MailError::new(ErrorKind::Protocol, Stage::Send, message));
+        }
+        text.extend_from_slice(data);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 pub(crate) fn broken(url: &Webhook, error: &hyper::Error) -> MailError {

@@ -7,6 +7,7 @@ mod connection;
 mod dial;
 #[cfg(test)]
 mod dialogue;
+mod discovery;
 mod egress;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -33,8 +34,9 @@ use async_trait::async_trait;
 use domain::{
     account::{Protocol, Security},
     check::{ErrorKind, Stage},
+    discovery::DatabaseUrl,
 };
-pub use egress::{Egress, EgressLists, Resolver};
+pub use egress::{DnsServers, Egress, EgressLists, Resolver, SrvRecord};
 pub use reader::Reader;
 use service::ports::{MailError, MailServer, Mailbox, StageLog, Visit};
 
@@ -59,6 +61,8 @@ pub struct MailSettings {
     pub size_limit: u64,
     /// How long the other side may be silent.
     pub step_timeout: Duration,
+    /// A database of providers that may be asked for the settings of a mail address.
+    pub autoconfig_database: Option<DatabaseUrl>,
 }
 
 impl Default for MailSettings {
@@ -69,6 +73,7 @@ impl Default for MailSettings {
             egress_ports: Vec::new(),
             size_limit: 50 * 1024 * 1024,
             step_timeout: Duration::from_secs(30),
+            autoconfig_database: None,
         }
     }
 }

@@ -3,12 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{
-    check::{ErrorKind, Stage},
-    notices::Webhook,
-};
-use http_body_util::BodyExt as _;
-use hyper::body::{Bytes, Incoming};
+use domain::notices::Webhook;
+use hyper::body::Bytes;
 use service::{
     ports::{MailError, TokenEndpoint},
     secret::Secret,
@@ -16,7 +12,7 @@ use service::{
 
 use crate::{
     Mail,
-    hook::{broken, send, within},
+    hook::{read, send, within},
 };
 
 /// For everything, from the look-up to the end of the answer.
@@ -42,7 +38,7 @@ impl Mail {
             let stream = self.reach(url, deadline).await?;
             let body = Bytes::copy_from_slice(form.expose().as_bytes());
             let mut answer = send(stream, url, "application/x-www-form-urlencoded", body).await?;
-            let body = read(url, &mut answer.body).await?;
+            let body = read(url, &mut answer.body, BODY_MAX).await?;
             tracing::debug!(authority = url.authority(), status = answer.status, "a token endpoint answered");
             Ok((answer.status, Secret::new(body)))
         })
@@ -50,23 +46,9 @@ impl Mail {
     }
 }
 
-/// What is no UTF-8 in it makes it no JSON either.
-async fn read(url: &Webhook, body: &mut Incoming) -> Result<String, MailError> {
-    let mut text = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|it| broken(url, &it))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if text.len() + data.len() > BODY_MAX {
-            let message = format!("the answer of {} is longer than {BODY_MAX} bytes", url.authority());
-            return Err(MailError::new(ErrorKind::Protocol, Stage::Send, message));
-        }
-        text.extend_from_slice(data);
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::check::ErrorKind;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,

@@ -11,6 +11,7 @@ mod checks;
 mod connection_tests;
 mod connectors;
 mod credentials;
+mod discovery;
 mod egress;
 mod error;
 mod ledger;
@@ -24,6 +25,7 @@ pub mod secret;
 mod sign_in;
 mod smtp;
 mod stages;
+mod starts;
 mod tokens;
 pub mod vault;
 mod visit;
@@ -39,6 +41,7 @@ pub use checks::{CheckTicket, Checker, Checks, StartError};
 pub use connection_tests::{ConnectionTests, RunId, TestRun, TestRuns};
 pub use connectors::Connectors;
 pub use credentials::Credentials;
+pub use discovery::{Autodiscovery, Searches};
 pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
@@ -55,8 +58,8 @@ pub use watch::{Watch, notices};
 
 use crate::{
     ports::{
-        CertificateReader, Clock, ConnectionProbe, ConnectorProbe, EgressPolicy, MailSender, MessageReader, Notifier,
-        Reporter, Store, Tunnels,
+        CertificateReader, Clock, ConnectionProbe, ConnectorProbe, Discovery, EgressPolicy, MailSender, MessageReader,
+        Notifier, Reporter, Store, Tunnels,
     },
     sign_in::Attempts,
     vault::Vault,
@@ -82,6 +85,9 @@ pub struct Parts {
     pub connections: Arc<dyn ConnectionProbe>,
     /// The tests of connections that run here.
     pub tests: TestRuns,
+    pub discovery: Arc<dyn Discovery>,
+    /// The searches for settings that go on here.
+    pub searches: Searches,
     pub reporter: Arc<dyn Reporter>,
     pub notifier: Arc<dyn Notifier>,
     /// Opens the set-up page while there is no user.
@@ -127,6 +133,10 @@ impl Service {
 
     pub fn connection_tests(&self) -> ConnectionTests<'_> {
         ConnectionTests(&self.0)
+    }
+
+    pub fn autodiscovery(&self) -> Autodiscovery<'_> {
+        Autodiscovery(&self.0)
     }
 
     pub fn authorities(&self) -> Authorities<'_> {

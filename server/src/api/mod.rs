@@ -7,6 +7,7 @@ mod authorities;
 mod connection_tests;
 mod connectors;
 mod credentials;
+mod discovery;
 pub(crate) mod dto;
 mod ledger;
 mod messages;
@@ -58,6 +59,7 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(connection_tests::test))
         .routes(routes!(connection_tests::test_each))
         .routes(routes!(connection_tests::list))
+        .routes(routes!(discovery::discover))
         .routes(routes!(ledger::quarantine))
         .routes(routes!(ledger::retry_all))
         .routes(routes!(ledger::retry))

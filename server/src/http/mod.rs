@@ -6,6 +6,7 @@ mod agents_dial_in;
 mod bundle;
 mod checks;
 mod connection_tests;
+mod discovery;
 mod downloads;
 mod forms;
 mod health;
@@ -76,6 +77,7 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route("/sign-out", post(session::sign_out))
         .route("/preferences", post(session::preferences))
         .route(&account("save/{id}"), get(pages::page).post(forms::save_account))
+        .route(&account("discover"), get(pages::page).post(discovery::discover))
         .route(&account("delete/{id}"), post(forms::delete_account))
         .route(&account("restore/{id}"), post(forms::restore_account))
         .route(&account("delete-older/{id}"), post(forms::delete_older))

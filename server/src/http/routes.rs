@@ -112,6 +112,7 @@ fn functions() -> Vec<(&'static str, Value, StatusCode)> {
         ("/api/parts/load", json!({"part": {"agents": {"connector": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"posture": {"query": ""}}}), good),
         ("/api/parts/load", json!({"part": {"rotation": {"id": 1}}}), missing),
+        ("/api/parts/load", json!({"part": {"discovery": {"address": ""}}}), forbidden),
         ("/api/parts/load", json!({"part": {"o_auth": {"id": null}}}), good),
         ("/api/parts/load", json!({"part": {"o_auth": {"id": 1}}}), missing),
         ("/api/parts/load", json!({"part": {"audit": {"query": ""}}}), forbidden),
@@ -206,6 +207,7 @@ async fn every_form_refuses_the_viewer_with_a_page() {
     let (cookie, _) = walked.viewer().await;
     let accounts = [
         "save/new",
+        "discover",
         "delete/1",
         "restore/1",
         "delete-older/1",

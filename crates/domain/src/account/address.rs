@@ -42,6 +42,13 @@ impl Address {
     pub fn ip(&self) -> Option<IpAddr> {
         self.0.parse().ok()
     }
+
+    /// As people read it, if that is not how it is written: a name in its own script (UTS 46).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn in_letters(&self) -> Option<String> {
+        let (name, read) = idna::domain_to_unicode(&self.0);
+        (read.is_ok() && name != self.0).then_some(name)
+    }
 }
 
 /// UTS 46, as registries read names.
@@ -96,5 +103,12 @@ mod tests {
             assert_eq!(Address::parse(text), Err(Rule::NotAnAddress), "{text}");
         }
         assert_eq!(Address::parse("  "), Err(Rule::Missing));
+    }
+
+    #[test]
+    fn a_name_in_another_script_can_be_read() {
+        let letters = |text: &str| Address::parse(text).unwrap().in_letters();
+        assert_eq!(letters("mail.bücher.example"), Some("mail.bücher.example".to_owned()));
+        assert_eq!((letters("mail.example.org"), letters("192.0.2.1"), letters("2001:db8::1")), (None, None, None));
     }
 }

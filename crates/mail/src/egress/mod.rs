@@ -20,9 +20,9 @@ use ipnet::IpNet;
 use service::ports::{EgressPolicy, MailError};
 
 use self::forms::{embedded, forbidden};
-pub use self::resolver::Resolver;
 use self::resolver::System;
 pub(crate) use self::resolver::system_resolver;
+pub use self::resolver::{DnsServers, Resolver, SrvRecord};
 use crate::stages::Stages;
 
 /// The ports of mail: SMTP, POP3, IMAP, submission, and their TLS twins.
@@ -65,6 +65,11 @@ impl Egress {
     #[must_use]
     pub fn resolved_by(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// Who looks names up.
+    pub(crate) fn resolver(&self) -> &dyn Resolver {
+        &*self.resolver
     }
 
     /// The same policy for webhooks: the ports of HTTP instead of mail's.

@@ -7,6 +7,7 @@ mod certificates;
 mod connection;
 mod corpus;
 mod dialects;
+mod discovery;
 mod dovecot;
 mod egress;
 mod hostile_imap;

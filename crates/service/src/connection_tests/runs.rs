@@ -1,7 +1,7 @@
 //! The tests that run here or ended a short while ago, and how many one may begin.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt,
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,6 +12,7 @@ use domain::{account::AccountForm, connection_test::ConnectionTest, ids::Account
 use tokio::sync::{Notify, watch};
 
 use super::log::TestLog;
+use crate::starts::{Starts, WINDOW};
 
 /// A test that ended is remembered so long, with the values that were typed.
 const REMEMBERED: Duration = Duration::from_mins(15);
@@ -19,9 +20,6 @@ const REMEMBERED: Duration = Duration::from_mins(15);
 const RUNS_MAX: usize = 200;
 /// The most that run at once here.
 const AT_ONCE: usize = 16;
-/// How many one may begin within the window.
-const STARTS: usize = 10;
-const WINDOW: Duration = Duration::from_mins(1);
 
 /// What names a test that runs: nobody guesses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,8 +96,7 @@ pub struct TestRuns(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     runs: VecDeque<Arc<Run>>,
-    /// When each actor began one, of late.
-    starts: HashMap<String, VecDeque<Timestamp>>,
+    starts: Starts,
 }
 
 impl TestRuns {
@@ -110,19 +107,10 @@ impl TestRuns {
     /// Counts a start of so many tests by that actor; seconds to wait, if there were too many or too many tests run.
     pub(crate) fn may_start(&self, actor: &str, n: usize, now: Timestamp) -> Result<(), u64> {
         let mut known = self.known();
-        known.starts.retain(|_, times| {
-            times.retain(|it| now.since(*it) < WINDOW);
-            !times.is_empty()
-        });
         if known.runs.iter().filter(|it| it.is_running()).count() + n > AT_ONCE {
             return Err(WINDOW.as_secs() / 6);
         }
-        let times = known.starts.entry(actor.to_owned()).or_default();
-        if let Some(first) = times.front().filter(|_| times.len() >= STARTS) {
-            return Err(WINDOW.saturating_sub(now.since(*first)).as_secs() + 1);
-        }
-        times.push_back(now);
-        Ok(())
+        known.starts.may_start(actor, now)
     }
 
     pub(crate) fn add(&self, run: &Arc<Run>) {

@@ -4,6 +4,7 @@
 //! Every port is an object-safe trait. **A store method is one transaction** and takes its audit entry as an argument; nobody
 //! holds a transaction open across ports.
 
+mod discovery;
 mod mail;
 mod notice;
 mod oauth;
@@ -12,6 +13,7 @@ mod schedule;
 mod seals;
 mod store;
 
+pub use discovery::Discovery;
 pub use mail::{
     AuthorityBundle, CertificateReader, ConnectionProbe, ConnectorProbe, Depth, EgressPolicy, FailedFetch, Fetched,
     FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part, Probed,

@@ -1,6 +1,7 @@
 //! What the tests stand on: peers that misbehave on cue, real servers, proxies, and visits to them.
 
 pub(crate) mod cyrus;
+pub(crate) mod dns;
 pub(crate) mod dovecot;
 pub(crate) mod jump;
 pub(crate) mod peer;
@@ -8,6 +9,7 @@ pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod pymap;
 pub(crate) mod server;
+pub(crate) mod web;
 
 use std::{
     sync::{Arc, Mutex},
