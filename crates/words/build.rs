@@ -13,7 +13,7 @@ const LANGUAGES: [&str; 3] = ["en", "pt-BR", "es"];
 /// What only the server says: in mails and files, and on pages whose HTML it makes. The browser has no word of it, and code for the
 /// browser that asks for one does not compile.
 const SERVER_ONLY: &[&str] =
-    &["agents", "audit", "authorities", "connection_tests", "egress", "lists", "notice", "oauth", "posture"];
+    &["agents", "audit", "authorities", "connection_tests", "egress", "lists", "notice", "oauth", "posture", "tokens"];
 const NATIVE: &str = "#[cfg(not(target_arch = \"wasm32\"))]";
 /// Between two texts of a language's list.
 const SEPARATOR: char = '\u{1e}';

@@ -27,12 +27,16 @@ use crate::api::dto::{AccountOut, AuthorityOut, Body, ConnectorOut, CredentialOu
 /// The only form of the document so far.
 const VERSION: u32 = 1;
 /// What a record of this installation has and a document does not.
-const LOCAL: [&str; 16] = [
+const LOCAL: [&str; 20] = [
     "id",
     "version",
     "used_by",
     "secret_set_at",
     "last_accepted_at",
+    "secret_ends_on",
+    "token_expires_at",
+    "token_state",
+    "consent_ends_at",
     "credential_id",
     "network_connector_id",
     "use_network_connector",

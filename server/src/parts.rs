@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts, TestRuns, Tokens,
+    CredentialedSender, Parts, Service, SignInAttempts, TestRuns, Tokens,
     ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::Vault,
@@ -61,10 +61,15 @@ impl System {
         let mail = Mail::new(settings).context("the system's trust roots cannot be used")?;
         let egress = Arc::new(mail.egress());
         let hub = mail.hub();
-        let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let endpoint: Arc<dyn TokenEndpoint> = Arc::new(mail.clone());
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock), endpoint);
+        let sender: Arc<dyn MailSender> = Arc::new(CredentialedSender {
+            inner: Arc::new(mail.clone()),
+            store: Arc::clone(&store),
+            tokens: tokens.clone(),
+            clock: Arc::clone(&clock),
+        });
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
         let (mail, connections): (Arc<dyn MailServer>, Arc<dyn ConnectionProbe>) = if demo {
             let since = demo::since(&*store, clock.now()).await?;

@@ -51,6 +51,9 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::NoticesTested => words.notices_tested,
         AuditAction::ConnectionTested => words.connection_tested,
         AuditAction::OauthConsented => words.oauth_consented,
+        AuditAction::DeviceStarted => words.device_started,
+        AuditAction::DeviceCancelled => words.device_cancelled,
+        AuditAction::DeviceEnded => words.device_ended,
     }
 }
 

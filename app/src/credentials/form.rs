@@ -237,6 +237,8 @@ mod tests {
             secret_set_by: "ana".to_owned(),
             is_oauth: false,
             last_accepted_at: None,
+            secret_ends_on: None,
+            tokens: None,
             n_uses: 0,
         };
         let details = Details { credential: Some(credential), ..Details::default() };

@@ -53,10 +53,16 @@ pub enum AuditAction {
     NoticesTested,
     ConnectionTested,
     OauthConsented,
+    /// A device code was asked for.
+    DeviceStarted,
+    /// A device code is not waited for any more.
+    DeviceCancelled,
+    /// A device code led to no consent.
+    DeviceEnded,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -102,6 +108,9 @@ impl AuditAction {
         Self::NoticesTested,
         Self::ConnectionTested,
         Self::OauthConsented,
+        Self::DeviceStarted,
+        Self::DeviceCancelled,
+        Self::DeviceEnded,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -151,6 +160,9 @@ impl AuditAction {
             Self::NoticesTested => "notices_tested",
             Self::ConnectionTested => "connection_tested",
             Self::OauthConsented => "oauth_consented",
+            Self::DeviceStarted => "device_started",
+            Self::DeviceCancelled => "device_cancelled",
+            Self::DeviceEnded => "device_ended",
         }
     }
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::CredentialId,
-    oauth::OAuthDraft,
+    oauth::{OAuthDraft, TokenState},
     problem::{Problem, Problems, Rule, line},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 
 /// A credential as screens may see it. The secret is never part of it.
@@ -22,10 +22,24 @@ pub struct Credential {
     pub secret_set_by: String,
     /// Its secret is an OAuth 2.0 client's, and servers are shown tokens.
     pub is_oauth: bool,
-    /// When a mail server let it in last, exact to the hour.
+    /// When a server let it in last, exact to a minute.
     pub last_accepted_at: Option<Timestamp>,
+    /// The day on which the secret ends where it was given, if somebody said.
+    pub secret_ends_on: Option<Day>,
+    /// Of OAuth 2.0 tokens.
+    pub tokens: Option<TokensLast>,
     /// How many accounts and connectors use it.
     pub n_uses: u64,
+}
+
+/// How long a credential's OAuth 2.0 tokens last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensLast {
+    pub state: TokenState,
+    /// Of the access token, which is renewed before.
+    pub expires_at: Option<Timestamp>,
+    /// Of the refresh token, if the provider said.
+    pub consent_ends_at: Option<Timestamp>,
 }
 
 /// A secret on its way in. It serialises, because the browser has to send it; it never prints.
@@ -80,6 +94,8 @@ pub struct CredentialDraft {
     pub username: String,
     /// For a secret that is an OAuth 2.0 client's.
     pub oauth: Option<OAuthDraft>,
+    /// The day on which the secret ends where it was given, if somebody knows.
+    pub secret_ends_on: Option<Day>,
 }
 
 impl CredentialForm {
@@ -125,7 +141,7 @@ impl CredentialForm {
         }
         match (name, username, problems.into_vec()) {
             (Some(name), Some(username), problems) if problems.is_empty() => {
-                Ok((CredentialDraft { name, username, oauth: None }, secret))
+                Ok((CredentialDraft { name, username, oauth: None, secret_ends_on: None }, secret))
             }
             (_, _, problems) => Err(problems),
         }

@@ -8,13 +8,14 @@ use domain::{
     ids::CredentialId,
     page::{Page, PageRequest},
     problem::Rule,
+    time::Timestamp,
 };
 
 use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::{SealedSecret, StoreError},
+    ports::{SealedSecret, Store, StoreError},
     secret::Secret,
 };
 
@@ -60,6 +61,8 @@ impl Credentials<'_> {
                 // They have a form of their own.
                 draft.oauth = self.0.store.find_oauth(id).await?.map(|it| it.status.settings);
             }
+            // Of a new secret nobody said when it ends.
+            draft.secret_ends_on = before.secret_ends_on.filter(|_| secret.is_none());
             let secret = secret.map(|it| self.seal(id, it)).transpose()?;
             let subject = format!("credential {id} \"{}\"", draft.name);
             let mut after = form.without_secrets();
@@ -124,6 +127,13 @@ impl Credentials<'_> {
     pub(crate) fn seal(&self, id: CredentialId, secret: SecretInput) -> Result<SealedSecret, Error> {
         let sealed = self.0.vault.seal(&bound_to(id), &Secret::new(secret.0));
         sealed.map(SealedSecret).map_err(|it| Error::internal(&it))
+    }
+}
+
+/// Keeps that a server took the credential, for its report; a failure to keep that is none of the visit's.
+pub async fn note_accepted(store: &dyn Store, id: CredentialId, at: Timestamp) {
+    if let Err(error) = store.note_accepted(id, at).await {
+        tracing::warn!(credential = %id, %error, "that a server took a credential could not be kept");
     }
 }
 

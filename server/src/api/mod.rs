@@ -10,6 +10,7 @@ mod credentials;
 pub(crate) mod dto;
 mod ledger;
 mod messages;
+mod oauth;
 mod path;
 mod posture;
 mod problem;
@@ -74,6 +75,10 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(messages::attachment))
         .routes(routes!(credentials::list, credentials::add))
         .routes(routes!(credentials::load, credentials::change, credentials::remove))
+        .routes(routes!(oauth::add))
+        .routes(routes!(oauth::load, oauth::change))
+        .routes(routes!(oauth::fetch))
+        .routes(routes!(oauth::device, oauth::start_device, oauth::cancel_device))
         .routes(routes!(connectors::list, connectors::add))
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
         .routes(routes!(connectors::test))

@@ -100,7 +100,7 @@ pub(crate) struct World {
     pub(crate) archive: Arc<Archive>,
     pub(crate) servers: Arc<Servers>,
     pub(crate) clock: Arc<TestClock>,
-    vault: Arc<Vault>,
+    pub(crate) vault: Arc<Vault>,
     n_accounts: AtomicU32,
     _folder: TempDir,
 }
@@ -138,7 +138,12 @@ impl World {
     pub(crate) async fn credential(&self) -> CredentialId {
         let id = self.store.next_credential_id().await.unwrap();
         let sealed = self.vault.seal(&format!("credentials/secret/{id}"), &Secret::new("secret".to_owned())).unwrap();
-        let draft = CredentialDraft { name: format!("credential {id}"), username: "ana".to_owned(), oauth: None };
+        let draft = CredentialDraft {
+            name: format!("credential {id}"),
+            username: "ana".to_owned(),
+            oauth: None,
+            secret_ends_on: None,
+        };
         self.store.add_credential(id, &draft, &SealedSecret(sealed), &[]).await.unwrap();
         id
     }
@@ -213,7 +218,7 @@ impl World {
         let seal = |to: String, text: &str| SealedSecret(self.vault.seal(&to, &Secret::new(text.to_owned())).unwrap());
         let secret = seal(format!("credentials/secret/{id}"), "client secret");
         let name = format!("credential {id}");
-        let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings) };
+        let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings), secret_ends_on: None };
         self.store.add_credential(id, &draft, &secret, &[]).await.unwrap();
         if let Some(given) = given {
             let now = self.clock.now();
@@ -223,6 +228,7 @@ impl World {
                 obtained_at: now,
                 expires_at: now.plus(Duration::from_hours(1)),
                 renew_at: now.plus(Duration::from_mins(45)),
+                consent_ends_at: None,
             };
             self.store.keep_tokens(id, fence, &kept, &[]).await.unwrap();
         }

@@ -4,6 +4,7 @@
 //! Every port is an object-safe trait. **A store method is one transaction** and takes its audit entry as an argument; nobody
 //! holds a transaction open across ports.
 
+mod device;
 mod mail;
 mod notice;
 mod oauth;
@@ -11,6 +12,7 @@ mod posture;
 mod schedule;
 mod store;
 
+pub use device::{DeviceClaim, DeviceRow, DeviceStore, NewDeviceFlow};
 pub use mail::{
     AuthorityBundle, CertificateReader, ConnectionProbe, ConnectorProbe, Depth, EgressPolicy, FailedFetch, Fetched,
     FetchedBatch, Listed, Listing, MailError, MailServer, Mailbox, MailboxState, MessageReader, Part, Probed,
