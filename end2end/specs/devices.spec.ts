@@ -74,7 +74,7 @@ test('a mailbox and mail that goes out go on by a code that its owner entered el
   await hydrated(page);
   await accessible(page);
   await page.getByRole('button', { name: 'Get a code' }).click();
-  await expect(page).toHaveURL(`${posthorn.url}${OAUTH}/${id}/device`);
+  await expect(page).toHaveURL(`${posthorn.url}${OAUTH}/${id}/device?follow=1`);
   await hydrated(page);
   await accessible(page);
   const pending = (await client.call('GET', `/credentials/${id}/oauth/device`)).json;
@@ -186,4 +186,45 @@ test('a secret that ends is listed in time, and a wrong day is refused where it 
   expect((await client.call('GET', '/posture/secrets?within=10')).json.items.map((it: any) => it.name)).not.toContain('dated');
   await page.goto(`${posthorn.url}/settings/posture?list=secrets`);
   await expect(page.getByRole('row', { name: /dated/ })).toContainText('Secret');
+});
+
+test('settings go from one installation to another, secrets do not', async () => {
+  await client.call('POST', '/credentials/oauth', settings('travels'));
+  const document = JSON.parse(await posthorn.command(['export']));
+  const [record] = document.credentials.filter((it: any) => it.name === 'travels');
+  expect(record).toEqual({
+    name: 'travels', username: USER, kind: 'oauth', provider: 'other', grant: 'device_code', tenant: '', client_id: CLIENT.id, scopes: 'openid',
+    authorize_url: null, device_url: `${issuer.url}/device/auth`, token_url: `${issuer.url}/token`,
+  });
+  const other = await Posthorn.start();
+  const file = join(authority.folder, 'document.json');
+  const write = (it: object) => writeFileSync(file, JSON.stringify({ posthorn: document.posthorn, credentials: [it] }));
+  write({ ...record, device_url: 'http://id.example.org/device' });
+  await expect(other.command(['import', file])).rejects.toThrow(/travels.*device_url/);
+  write(record);
+  expect(await other.command(['import', file])).toBe('1 added, 0 changed\n');
+  expect(await other.command(['import', file])).toBe('0 added, 0 changed\n');
+  expect(JSON.parse(await other.command(['export'])).credentials).toEqual([record]);
+  await other.stop();
+});
+
+test('a password that ends is listed until another one takes its place', async ({ page }) => {
+  const soon = new Date(Date.now() + 20 * 86_400_000).toISOString().slice(0, 10);
+  const id = await client.add('/credentials', { name: 'rotated', username: USER, secret: 'first', secret_ends_on: soon });
+  const listed = async () => (await client.call('GET', '/posture/secrets')).json.items.filter((it: any) => it.name === 'rotated');
+  expect((await listed()).map((it: any) => [it.kind, it.detail, it.at])).toEqual([['credential', 'secret', `${soon}T00:00:00Z`]]);
+  await signIn(page, posthorn.url, 'ana');
+  const rotate = `${posthorn.url}/settings/credentials/rotate/${id}`;
+  await page.goto(rotate);
+  await page.getByLabel('Password', { exact: true }).fill('second');
+  await page.getByLabel('Password ends on').fill('in spring');
+  await page.getByRole('button', { name: 'Rotate and check' }).click();
+  await expect(page.getByRole('alert').first()).toContainText('Password ends on');
+  await expect(page.getByLabel('Password ends on')).toHaveValue('in spring');
+  expect((await listed()).length).toBe(1);
+  await page.getByLabel('Password', { exact: true }).fill('second');
+  await page.getByLabel('Password ends on').fill('');
+  await page.getByRole('button', { name: 'Rotate and check' }).click();
+  await expect(page).toHaveURL(/flash=/);
+  expect(await listed()).toEqual([]);
 });

@@ -81,6 +81,7 @@ fn typed(form: &HtmlFormElement) -> CredentialForm {
         name: value("name"),
         username: value("username"),
         secret: SecretInput(value("secret")),
+        secret_ends_on: None,
         private_key: SecretInput(area.map(|it| it.value()).unwrap_or_default()),
         version: value("version"),
     }

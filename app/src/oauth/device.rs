@@ -33,11 +33,11 @@ pub async fn load(id: CredentialId) -> Result<AnyView, UserError> {
     let path = format!("{PATH}/{id}/device");
     let tools = match (is_pending, may_act) {
         (true, true) => view! {
-            <a class="button" href=path.clone()>{words.look_again}</a>
+            <a class="button" href=format!("{path}?follow=1")>{words.look_again}</a>
             <form method="post" action=format!("{path}/cancel")><button class="button" type="submit">{words.cancel_device}</button></form>
         }
         .into_any(),
-        (true, false) => view! { <a class="button" href=path>{words.look_again}</a> }.into_any(),
+        (true, false) => view! { <a class="button" href=format!("{path}?follow=1")>{words.look_again}</a> }.into_any(),
         (false, true) => view! {
             <form method="post" action=path><button class="button" type="submit">{words.again}</button></form>
         }

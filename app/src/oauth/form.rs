@@ -188,13 +188,15 @@ fn State(
     let shown = match device.map(|it| it.state) {
         // There is one at a time.
         Some(DeviceState::Pending) => {
-            view! { <p><a class="button" href=format!("{PATH}/{}/device", credential.id)>{tokens.show_code}</a></p> }.into_any()
+            view! { <p><a class="button" href=format!("{PATH}/{}/device?follow=1", credential.id)>{tokens.show_code}</a></p> }.into_any()
         }
         _ => may_start
             .then(|| view! { <form method="post" action=action><button class="button" type="submit">{button}</button></form> })
             .into_any(),
     };
-    let consent_ends = grant.is_consented().then(|| {
+    let is_ok = status.state == TokenState::Ok;
+    let renewed = is_ok.then(|| view! { " "{words.renewed} });
+    let consent_ends = (grant.is_consented() && is_ok).then(|| {
         view! { <dt>{tokens.consent_ends}</dt><dd>{time(status.consent_ends_at, tokens.consent_no_end)}</dd> }
     });
     let uses = if used_by.is_empty() {
@@ -224,7 +226,7 @@ fn State(
             <dl>
                 <dt>{words.state}</dt><dd><span class=class>{state}</span></dd>
                 <dt>{words.obtained}</dt><dd>{time(status.obtained_at, words.never)}</dd>
-                <dt>{words.expires}</dt><dd>{time(status.expires_at, words.never)}" "{words.renewed}</dd>
+                <dt>{words.expires}</dt><dd>{time(status.expires_at, words.never)}{renewed}</dd>
                 {consent_ends}
                 <dt>{words.accepted}</dt><dd>{time(credential.last_accepted_at, words.accepted_never)}</dd>
                 {address}

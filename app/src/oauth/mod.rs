@@ -2,7 +2,7 @@
 
 use domain::ids::CredentialId;
 use leptos::prelude::*;
-use leptos_router::params::ParamsMap;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use crate::{
     context,
@@ -37,5 +37,7 @@ pub fn OAuthPage() -> impl IntoView {
 #[component]
 pub fn DevicePage() -> impl IntoView {
     let part = |path: &ParamsMap, _: &ParamsMap| Part::Device { id: CredentialId(number(path, "id", 0)) };
-    view! { <ServedPage title=context::words().shell.credentials part looks=LOOKS/> }
+    // Why a provider gave no code stands there until somebody has read it.
+    let is_followed = use_query_map().with_untracked(|it| it.get("follow").is_some());
+    view! { <ServedPage title=context::words().shell.credentials part looks=if is_followed { LOOKS } else { 0 }/> }
 }

@@ -63,6 +63,9 @@ pub struct CredentialForm {
     pub secret: SecretInput,
     /// In the place of the secret: an SSH key, which has several lines.
     pub private_key: SecretInput,
+    /// The day on which the secret ends, empty for none. Without it, a stored one stays as long as its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ends_on: Option<String>,
     pub version: String,
 }
 
@@ -103,6 +106,7 @@ impl CredentialForm {
         Self {
             name: credential.name.clone(),
             username: credential.username.clone(),
+            secret_ends_on: credential.secret_ends_on.map(|it| it.to_string()),
             version: credential.version.to_string(),
             ..Self::default()
         }
@@ -119,6 +123,8 @@ impl CredentialForm {
         let mut problems = Problems::default();
         let name = problems.keep("name", line(&self.name, 120));
         let username = problems.keep("username", line(&self.username, 255));
+        let ends_on = self.secret_ends_on.as_deref().unwrap_or_default();
+        let secret_ends_on = problems.keep("secret_ends_on", day_or_none(ends_on));
         // A key may come in either field: the interface for machines has one for both.
         let (field, entered) = match (&self.private_key, &self.secret) {
             (key, _) if !key.0.trim().is_empty() => ("private_key", Some(key)),
@@ -139,13 +145,19 @@ impl CredentialForm {
             Some(it) if it.0.contains(['\r', '\n', '\0']) => problems.note("secret", Rule::Control),
             _ => {}
         }
-        match (name, username, problems.into_vec()) {
-            (Some(name), Some(username), problems) if problems.is_empty() => {
-                Ok((CredentialDraft { name, username, oauth: None, secret_ends_on: None }, secret))
+        match (name, username, secret_ends_on, problems.into_vec()) {
+            (Some(name), Some(username), Some(secret_ends_on), problems) if problems.is_empty() => {
+                Ok((CredentialDraft { name, username, oauth: None, secret_ends_on }, secret))
             }
-            (_, _, problems) => Err(problems),
+            (.., problems) => Err(problems),
         }
     }
+}
+
+/// A day, or none.
+pub(crate) fn day_or_none(text: &str) -> Result<Option<Day>, Rule> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { Day::parse(text).map(Some).ok_or(Rule::NotADay) }
 }
 
 fn at_most_4096(secret: SecretInput) -> Result<SecretInput, Rule> {
@@ -165,6 +177,7 @@ mod tests {
             username: "b".to_owned(),
             secret: SecretInput(secret.to_owned()),
             private_key: SecretInput(private_key.to_owned()),
+            secret_ends_on: None,
             version: String::new(),
         };
         let kept = |form: CredentialForm| form.draft().map(|it| it.1.map(|it| it.0).unwrap_or_default());
@@ -186,6 +199,21 @@ mod tests {
         assert_eq!(form.draft(), Err(vec![Problem::new("secret", Rule::Missing)]));
         "1".clone_into(&mut form.version);
         assert!(matches!(form.draft(), Ok((_, None))));
+    }
+
+    #[test]
+    fn the_day_on_which_a_secret_ends_is_a_day_or_none() {
+        let form = |text: &str| CredentialForm {
+            name: "a".to_owned(),
+            username: "b".to_owned(),
+            secret: SecretInput("c".to_owned()),
+            secret_ends_on: Some(text.to_owned()),
+            ..CredentialForm::default()
+        };
+        let ends = |text: &str| form(text).draft().map(|it| it.0.secret_ends_on);
+        assert_eq!(ends(" 2027-01-31 "), Ok(Day::parse("2027-01-31")));
+        assert_eq!(ends(""), Ok(None));
+        assert_eq!(ends("2027-02-30"), Err(vec![Problem::new("secret_ends_on", Rule::NotADay)]));
     }
 
     #[test]

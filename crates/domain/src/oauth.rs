@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::NAME_MAX,
-    credential::{Credential, CredentialDraft, SecretInput},
+    credential::{Credential, CredentialDraft, SecretInput, day_or_none},
     notices::Webhook,
     problem::{Problem, Problems, Rule, choice, line},
-    time::{Day, Timestamp},
+    time::Timestamp,
 };
 
 /// The most characters of a list of scopes.
@@ -156,6 +156,18 @@ pub struct OAuthStatus {
     pub consent_ends_at: Option<Timestamp>,
 }
 
+impl OAuthDraft {
+    /// Whether the client's secret would be shown where it was not shown by these settings.
+    pub fn goes_elsewhere(&self, before: &Self) -> bool {
+        let is_new = |it: &Webhook| {
+            let is_beside =
+                it.is_secure == before.token_url.is_secure && it.authority() == before.token_url.authority();
+            before.device_url.as_ref() != Some(it) && !is_beside
+        };
+        self.token_url != before.token_url || self.device_url.as_ref().is_some_and(is_new)
+    }
+}
+
 impl OAuthForm {
     pub fn of(credential: &Credential, settings: &OAuthDraft) -> Self {
         let is_other = settings.provider == Provider::Other;
@@ -207,7 +219,7 @@ impl OAuthForm {
             Some(it) if crate::text::has_control(&it.0) => problems.note("secret", Rule::Control),
             _ => {}
         }
-        let secret_ends_on = problems.keep("secret_ends_on", day(&self.secret_ends_on));
+        let secret_ends_on = problems.keep("secret_ends_on", day_or_none(&self.secret_ends_on));
         let scopes = problems.keep("scopes", self.scopes(provider, grant));
         let urls = self.urls(provider, grant, tenant.as_deref(), &mut problems);
         let draft = (|| {
@@ -292,12 +304,6 @@ fn offered(provider: Option<Provider>, grant: Grant) -> Result<Grant, Rule> {
     if is_offered { Ok(grant) } else { Err(Rule::NotAnOption) }
 }
 
-/// A day, or none.
-fn day(text: &str) -> Result<Option<Day>, Rule> {
-    let text = text.trim();
-    if text.is_empty() { Ok(None) } else { Day::parse(text).map(Some).ok_or(Rule::NotADay) }
-}
-
 /// What stands in the path of Microsoft's addresses: an id, a domain, or `organizations`.
 fn tenant(text: &str) -> Result<String, Rule> {
     let text = line(text, CLIENT_MAX)?;
@@ -319,6 +325,7 @@ fn endpoint(text: &str) -> Result<Webhook, Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Day;
 
     fn form(provider: &str, grant: &str) -> OAuthForm {
         OAuthForm {
@@ -381,6 +388,25 @@ mod tests {
         let token_url = "https://id.example.org/t".to_owned();
         let other = OAuthForm { token_url, ..form("other", "device_code") };
         assert_eq!(problem(&other), [Problem::new("device_url", Rule::Missing)]);
+    }
+
+    #[test]
+    fn a_secret_goes_nowhere_else_by_another_address() {
+        let with = |device: &str, token: &str| {
+            let form = OAuthForm {
+                device_url: device.to_owned(),
+                token_url: token.to_owned(),
+                ..form("other", if device.is_empty() { "client_credentials" } else { "device_code" })
+            };
+            settings(&form)
+        };
+        let [token, beside, away] =
+            ["https://id.example.org/t", "https://id.example.org/d", "https://id.example.net/d"];
+        assert!(!with(beside, token).goes_elsewhere(&with("", token)));
+        assert!(with(away, token).goes_elsewhere(&with("", token)));
+        assert!(with(away, token).goes_elsewhere(&with(beside, token)));
+        assert!(!with(away, token).goes_elsewhere(&with(away, token)));
+        assert!(with("", "https://id.example.org/u").goes_elsewhere(&with("", token)));
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Body {
             username: self.text("username"),
             secret: SecretInput(self.text("secret")),
             private_key: SecretInput::default(),
+            secret_ends_on: self.0.contains_key("secret_ends_on").then(|| self.text("secret_ends_on")),
             version: self.text("version"),
         }
     }
@@ -516,6 +517,8 @@ pub(crate) struct CredentialIn {
     username: String,
     /// Only ever written; left out on a change, the stored one stays.
     secret: Option<String>,
+    /// The day on which the secret ends where it was given: `2027-01-31`. Left out on a change, it stays as long as the secret.
+    secret_ends_on: Option<String>,
 }
 
 /// What is sent to add or change a network connector.

@@ -10,7 +10,7 @@ mod credentials;
 pub(crate) mod dto;
 mod ledger;
 mod messages;
-mod oauth;
+pub(crate) mod oauth;
 mod path;
 mod posture;
 mod problem;

@@ -31,7 +31,7 @@ use crate::http::Web;
 /// What is sent to add or change a credential for OAuth 2.0.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the interface")]
-pub(super) struct OAuthIn {
+pub(crate) struct OAuthIn {
     version: Option<i64>,
     name: String,
     /// The mail address that the token is for.
@@ -59,7 +59,7 @@ pub(super) struct OAuthIn {
 }
 
 impl OAuthIn {
-    fn form(body: &Body) -> OAuthForm {
+    pub(crate) fn form(body: &Body) -> OAuthForm {
         OAuthForm {
             name: body.text("name"),
             username: body.text("username"),
@@ -80,7 +80,7 @@ impl OAuthIn {
 
 /// Settings of OAuth 2.0 and how the tokens stand; neither the client's secret nor a token is ever part of it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct OAuthOut {
+pub(crate) struct OAuthOut {
     id: i64,
     version: i64,
     name: String,

@@ -88,7 +88,7 @@ pub(super) async fn start_device(State(web): State<Web>, Path(id): Path<i64>, re
     let path = format!("{PATH}/{id}/device");
     match web.service.oauth().start_device(&actor, CredentialId(id)).await {
         // Somebody else was faster: there is a code.
-        Ok(Ok(())) | Err(Error::Conflict) => Redirect::to(&path).into_response(),
+        Ok(Ok(())) | Err(Error::Conflict) => Redirect::to(&format!("{path}?follow=1")).into_response(),
         Ok(Err(error)) => {
             let outcome = Outcome { go: None, error: Some(error.message) };
             show(&web, &parts, &path, StatusCode::BAD_GATEWAY, outcome).await
