@@ -5,7 +5,6 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { freePort, run } from './process';
-import { SMTP_PASSWORD, SMTP_USER } from './smtp';
 
 /** A key and the certificates that are shown for it, in PEM. */
 export interface Identity {
@@ -160,8 +159,6 @@ function submissions(port: number, relay: number): string {
   return `hostname = localhost
       submission_relay_host = 127.0.0.1
       submission_relay_port = ${relay}
-      submission_relay_user = ${SMTP_USER}
-      submission_relay_password = ${SMTP_PASSWORD}
       service submission-login {
         chroot =
         inet_listener submission {
