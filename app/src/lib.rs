@@ -84,6 +84,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/credentials/oauth/:id") view=oauth::OAuthPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/oauth/:id/start") view=oauth::OAuthPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/oauth/:id/fetch") view=oauth::OAuthPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/credentials/oauth/:id/device") view=oauth::DevicePage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/credentials/:id") view=credentials::form::FormPage ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors") view=|| view! { <ListPage of=Records::Connectors/> } ssr=SsrMode::Async/>
                 <Route path=path!("/settings/connectors/new") view=connectors::form::FormPage ssr=SsrMode::Async/>

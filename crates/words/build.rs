@@ -23,6 +23,7 @@ const SERVER_ONLY: &[&str] = &[
     "notice",
     "oauth",
     "posture",
+    "tokens",
 ];
 const NATIVE: &str = "#[cfg(not(target_arch = \"wasm32\"))]";
 /// Between two texts of a language's list.

@@ -52,15 +52,15 @@ test('a mailbox is read by the consent of its owner, stops when that is taken ba
   await page.getByLabel('User name').fill(USER);
   await page.getByLabel('Provider').selectOption('Another provider');
   await page.getByLabel('Client ID').fill(CLIENT.id);
-  await page.getByLabel('Client secret').fill(CLIENT.secret);
+  await page.getByLabel('Client secret', { exact: true }).fill(CLIENT.secret);
   await page.getByLabel('Scopes').fill('openid');
   // A rule is broken first: what was typed stays, but for the secret.
   await page.getByLabel('Authorization URL').fill('http://id.example.org/auth');
   await page.getByRole('button', { name: 'Save credential' }).click();
   await expect(page.getByRole('alert').first()).toContainText('Authorization URL');
   await expect(page.getByLabel('Client ID')).toHaveValue(CLIENT.id);
-  await expect(page.getByLabel('Client secret')).toHaveValue('');
-  await page.getByLabel('Client secret').fill(CLIENT.secret);
+  await expect(page.getByLabel('Client secret', { exact: true })).toHaveValue('');
+  await page.getByLabel('Client secret', { exact: true }).fill(CLIENT.secret);
   await page.getByLabel('Authorization URL').fill(`${issuer.url}/auth`);
   await page.getByLabel('Token URL').fill(`${issuer.url}/token`);
   await accessible(page);

@@ -33,6 +33,7 @@ for (const [name, path, what] of [
   ['deleted accounts', `${REPORT}/deleted`, 'No deleted accounts'],
   ['credentials', '/settings/credentials', 'Invoices mailbox'],
   ['credential', '/settings/credentials/6', 'Invoices'],
+  ['new OAuth 2.0 credential', '/settings/credentials/oauth/new', 'Client secret ends on'],
   ['connectors', '/settings/connectors', 'Plant network'],
   ['connector', '/settings/connectors/1', 'Alarms'],
   ['new connector', '/settings/connectors/new', 'Save'],

@@ -18,17 +18,18 @@ export class Dovecot {
   private constructor(
     private readonly folder: string,
     private readonly child: ChildProcess,
-    readonly ports: { imap: number; imaps: number; pop3: number; pop3s: number },
+    readonly ports: { imap: number; imaps: number; pop3: number; pop3s: number; submission: number },
     /** The certificate for `localhost` that vouches for itself. */
     readonly certificate: string,
   ) {}
 
   /** With a certificate and key of somebody's own, or with one that vouches for itself; `password` is everybody's.
-   * With the address of an introspection endpoint (RFC 7662) tokens are taken as well. */
-  static async start(identity?: Identity, { password = 'pass', introspection = '' } = {}): Promise<Dovecot> {
+   * With the address of an introspection endpoint (RFC 7662) tokens are taken as well; with the port of a server that takes mail,
+   * mail is submitted here and goes on to there. */
+  static async start(identity?: Identity, { password = 'pass', introspection = '', relay = 0 } = {}): Promise<Dovecot> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
     chmodSync(folder, 0o755);
-    const [imap, imaps, pop3, pop3s] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+    const [imap, imaps, pop3, pop3s, submission] = await Promise.all([1, 2, 3, 4, 5].map(() => freePort()));
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     if (identity) show(folder, identity);
     else await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
@@ -44,7 +45,7 @@ export class Dovecot {
       state_dir = ${folder}/state
       log_path = ${folder}/log
       listen = 127.0.0.1
-      protocols = imap pop3
+      protocols = imap pop3${relay ? ' submission' : ''}
       ssl = yes
       ssl_cert = <${certificate}
       ssl_key = <${key}
@@ -90,11 +91,14 @@ export class Dovecot {
           ssl = yes
         }
       }
+      ${relay ? submissions(submission, relay) : ''}
     `;
     writeFileSync(join(folder, 'dovecot.conf'), config);
     const child = spawn('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')], { stdio: 'inherit' });
-    await Promise.all([imap, imaps, pop3, pop3s].map((port) => listening(port, child)));
-    return new Dovecot(folder, child, { imap, imaps, pop3, pop3s }, certificate);
+    const ports = { imap, imaps, pop3, pop3s, submission };
+    const open = relay ? Object.values(ports) : [imap, imaps, pop3, pop3s];
+    await Promise.all(open.map((port) => listening(port, child)));
+    return new Dovecot(folder, child, ports, certificate);
   }
 
   /** From now on another certificate and key. */
@@ -147,6 +151,23 @@ active_value = active
         driver = oauth2
         mechanisms = oauthbearer xoauth2
         args = ${file}
+      }`;
+}
+
+/** Mail is taken with TLS from the first byte on, and handed to the tests' own server. */
+function submissions(port: number, relay: number): string {
+  return `hostname = localhost
+      submission_relay_host = 127.0.0.1
+      submission_relay_port = ${relay}
+      service submission-login {
+        chroot =
+        inet_listener submission {
+          port = 0
+        }
+        inet_listener submissions {
+          port = ${port}
+          ssl = yes
+        }
       }`;
 }
 

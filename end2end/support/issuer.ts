@@ -25,12 +25,28 @@ export class Issuer {
     const provider = new Provider(url, {
       clients: [{
         client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [redirect], response_types: ['code'],
-        grant_types: ['authorization_code', 'refresh_token'], token_endpoint_auth_method: 'client_secret_post',
+        grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'], token_endpoint_auth_method: 'client_secret_post',
       }],
-      features: { devInteractions: { enabled: false } },
+      features: {
+        devInteractions: { enabled: false },
+        deviceFlow: {
+          enabled: true, mask: '****-****', charset: 'base-20',
+          // Whoever was sent without the code enters it.
+          userCodeInputSource: async (context: any, form: string) => {
+            context.body = page('Device', `${form}<button form="op.deviceInputForm">Continue</button>`);
+          },
+          userCodeConfirmSource: async (context: any, form: string, _: unknown, __: unknown, code: string) => {
+            context.body = page('Device', `<p>${code}</p>${form}<button form="op.deviceConfirmForm">Confirm</button>
+              <button form="op.deviceConfirmForm" name="abort" value="yes">Decline</button>`);
+          },
+          successSource: async (context: any) => {
+            context.body = page('Done', '<p>The device may go on.</p>');
+          },
+        },
+      },
       pkce: { required: () => true, methods: ['S256'] },
       rotateRefreshToken: true,
-      ttl: { AccessToken: 3600, AuthorizationCode: 60, Grant: 86_400, IdToken: 600, Interaction: 600, RefreshToken: 86_400, Session: 86_400 },
+      ttl: { AccessToken: 3600, AuthorizationCode: 60, DeviceCode: 600, Grant: 86_400, IdToken: 600, Interaction: 600, RefreshToken: 86_400, Session: 86_400 },
       issueRefreshToken: async () => true,
       cookies: { keys: ['of the tests'] },
       findAccount: async (_: unknown, id: string) => ({ accountId: id, claims: async () => ({ sub: id }) }),
@@ -41,7 +57,7 @@ export class Issuer {
       if (!request.url?.startsWith('/interaction/')) return answer(request, response);
       if (request.method === 'GET') {
         response.setHeader('content-type', 'text/html; charset=utf-8');
-        response.end('<!doctype html><html lang="en"><title>Consent</title><link rel="icon" href="data:,"><form method="post"><button>Consent</button></form></html>');
+        response.end(page('Consent', '<form method="post"><button>Consent</button></form>'));
         return;
       }
       const { params } = await provider.interactionDetails(request, response);
@@ -73,10 +89,19 @@ export class Issuer {
     await (await this.provider.Grant.find(this.grant))?.destroy();
   }
 
+  /** Access tokens alone, as some providers do after a while: the consent stands. */
+  async revokeTokens(): Promise<void> {
+    await this.provider.AccessToken.revokeByGrantId(this.grant);
+  }
+
   stop(): void {
     for (const server of this.servers) {
       server.closeAllConnections();
       server.close();
     }
   }
+}
+
+function page(title: string, body: string): string {
+  return `<!doctype html><html lang="en"><title>${title}</title><link rel="icon" href="data:,">${body}</html>`;
 }

@@ -21,15 +21,17 @@ export interface Mail {
 export class SmtpServer {
   private constructor(private readonly folder: string, private readonly started: Started, readonly port: number) {}
 
-  static async start(security: 'plain' | 'starttls' | 'ssl'): Promise<SmtpServer> {
+  /** With a user and a password, or for `anybody`. */
+  static async start(security: 'plain' | 'starttls' | 'ssl', { anybody = false } = {}): Promise<SmtpServer> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-smtp-'));
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
       '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
       '-addext', 'basicConstraints=critical,CA:FALSE']);
+    const user = anybody ? [] : ['--user', SMTP_USER, SMTP_PASSWORD];
     const tls = security === 'plain' ? [] : [`--${security}`, certificate, key];
     const script = join(process.cwd(), 'support/smtp_server.py');
-    const started = await start('/usr/bin/python3', [script, folder, '--user', SMTP_USER, SMTP_PASSWORD, ...tls], {}, /listening on/);
+    const started = await start('/usr/bin/python3', [script, folder, ...user, ...tls], {}, /listening on/);
     return new SmtpServer(folder, started, Number(/listening on (\d+)/.exec(started.said())?.[1]));
   }
 

@@ -13,7 +13,8 @@ use domain::{
     authority::AuthorityDraft,
     connector::{ConnectorDraft, ConnectorForm},
     credential::CredentialForm,
-    ids::AuthorityId,
+    ids::{AuthorityId, CredentialId},
+    oauth::OAuthForm,
     page::PAGE_SIZE_MAX,
     problem::{Problem, Rule},
     text::fold,
@@ -22,17 +23,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use service::{Error, Service, ports::CertificateReader as _};
 
-use crate::api::dto::{AccountOut, AuthorityOut, Body, ConnectorOut, CredentialOut};
+use crate::api::{
+    dto::{AccountOut, AuthorityOut, Body, ConnectorOut, CredentialOut},
+    oauth::{OAuthIn, OAuthOut},
+};
 
 /// The only form of the document so far.
 const VERSION: u32 = 1;
 /// What a record of this installation has and a document does not.
-const LOCAL: [&str; 16] = [
+const LOCAL: [&str; 20] = [
     "id",
     "version",
     "used_by",
     "secret_set_at",
     "last_accepted_at",
+    "secret_ends_on",
+    "token_expires_at",
+    "token_state",
+    "consent_ends_at",
     "credential_id",
     "network_connector_id",
     "use_network_connector",
@@ -45,6 +53,10 @@ const LOCAL: [&str; 16] = [
     "certificates",
     "expires_at",
 ];
+
+/// What a credential for OAuth 2.0 has beside.
+const OAUTH: [&str; 8] =
+    ["provider", "grant", "tenant", "client_id", "scopes", "authorize_url", "device_url", "token_url"];
 
 /// The document; records have the fields of the REST interface, with names in the place of ids.
 #[derive(Deserialize, Serialize)]
@@ -84,8 +96,15 @@ pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document,
     }
     let mut credentials = Vec::new();
     for id in sorted(&here.credentials) {
-        let loaded = service.credentials().load(actor, domain::ids::CredentialId(id)).await?;
-        credentials.push(record(&CredentialOut::from(loaded)));
+        let id = CredentialId(id);
+        let loaded = service.credentials().load(actor, id).await?;
+        let is_oauth = loaded.is_oauth;
+        let mut fields = record(&CredentialOut::from(loaded));
+        if is_oauth {
+            let settings = record(&OAuthOut::from(service.oauth().load(actor, id).await?));
+            fields.extend(settings.into_iter().filter(|(key, _)| OAUTH.contains(&key.as_str())));
+        }
+        credentials.push(fields);
     }
     let mut accounts = Vec::new();
     for id in sorted(&here.accounts) {
@@ -100,6 +119,31 @@ pub(crate) async fn export(service: &Service, actor: &Actor) -> Result<Document,
     }
     service.accounts().export(actor, &AccountQuery::default(), "JSON").await?;
     Ok(Document { posthorn: VERSION, authorities, connectors, credentials, accounts })
+}
+
+/// Its secret must not pass for a password.
+fn is_oauth(fields: &Map<String, Value>) -> bool {
+    Body::of(fields).text("kind") == "oauth"
+}
+
+/// Adds or changes a credential for OAuth 2.0; `None` if there is nothing to change.
+async fn import_oauth(
+    service: &Service,
+    actor: &Actor,
+    fields: &Map<String, Value>,
+    old: Option<CredentialId>,
+) -> Result<Option<CredentialId>, Error> {
+    let mut form = OAuthIn::form(&Body::of(fields));
+    if let Some(id) = old {
+        let (credential, status, _) = service.oauth().load(actor, id).await?;
+        let before = OAuthForm::of(&credential, &status.settings);
+        form.version.clone_from(&before.version);
+        form.secret_ends_on.clone_from(&before.secret_ends_on);
+        if form.draft().ok().is_some_and(|it| Ok(it) == before.draft()) {
+            return Ok(None);
+        }
+    }
+    service.oauth().save(actor, old, &form).await.map(Some)
 }
 
 fn sorted(records: &Names) -> Vec<i64> {
@@ -133,15 +177,23 @@ pub(crate) async fn import(service: &Service, actor: &Actor, document: Document)
     for fields in &document.credentials {
         let mut form = Body::of(fields).credential();
         let old = here.credentials.id(&form.name);
+        if is_oauth(fields) {
+            let saved = import_oauth(service, actor, fields, old.map(CredentialId)).await;
+            if let Some(id) = saved.map_err(|it| in_record("credential", &form.name, it))? {
+                imported.count(old);
+                here.credentials.add(&form.name, id.0);
+            }
+            continue;
+        }
         if let Some(id) = old {
-            let before =
-                service.credentials().load(actor, domain::ids::CredentialId(id)).await.map_err(crate::cli::explain)?;
+            let before = service.credentials().load(actor, CredentialId(id)).await.map_err(crate::cli::explain)?;
             form.version = before.version.to_string();
+            form.secret_ends_on = CredentialForm::of(&before).secret_ends_on;
             if form == CredentialForm::of(&before) {
                 continue;
             }
         }
-        let saved = service.credentials().save(actor, old.map(domain::ids::CredentialId), &form).await;
+        let saved = service.credentials().save(actor, old.map(CredentialId), &form).await;
         let id = saved.map_err(|it| in_record("credential", &form.name, it))?;
         imported.count(old);
         here.credentials.add(&form.name, id.0);
@@ -236,11 +288,12 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
         if here.credentials.id(&form.name).is_some() {
             "1".clone_into(&mut form.version);
         }
-        let mut problems = form.draft().err().unwrap_or_default();
-        if Body::of(fields).text("kind") == "oauth" && here.credentials.id(&form.name).is_none() {
-            // Its settings are not in the document, and without them its secret would pass for a password.
-            problems = vec![Problem::new("kind", Rule::NotAnOption)];
-        }
+        let mut problems = if is_oauth(fields) {
+            let form = OAuthForm { version: form.version.clone(), ..OAuthIn::form(&Body::of(fields)) };
+            form.draft().err().unwrap_or_default()
+        } else {
+            form.draft().err().unwrap_or_default()
+        };
         problems.extend(twice(&mut seen, "credential", &form.name));
         known.credentials.add(&form.name, 1);
         note("credential", &form.name, problems);

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use mail::{DnsServers, Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
+    CredentialedSender, Parts, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
     ports::{
         Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint,
     },
@@ -72,10 +72,15 @@ impl System {
         };
         let egress = Arc::new(mail.egress());
         let hub = mail.hub();
-        let sender: Arc<dyn MailSender> = Arc::new(mail.clone());
         let hooks: Arc<dyn HookSender> = Arc::new(mail.clone());
         let endpoint: Arc<dyn TokenEndpoint> = Arc::new(mail.clone());
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock), endpoint);
+        let sender: Arc<dyn MailSender> = Arc::new(CredentialedSender {
+            inner: Arc::new(mail.clone()),
+            store: Arc::clone(&store),
+            tokens: tokens.clone(),
+            clock: Arc::clone(&clock),
+        });
         let prober: Arc<dyn ConnectorProbe> = Arc::new(mail.clone());
         let discovery: Arc<dyn Discovery> = Arc::new(mail.clone());
         let (mail, connections): (Arc<dyn MailServer>, Arc<dyn ConnectionProbe>) = if demo {

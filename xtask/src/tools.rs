@@ -102,6 +102,7 @@ pub(crate) fn for_tests() -> Result<()> {
     const MORE: &[Package] = &[
         ("chromium", "/usr/bin/chromium"),
         ("dnsmasq-base", "/usr/sbin/dnsmasq"),
+        ("dovecot-submissiond", "/usr/lib/dovecot/submission"),
         ("microsocks", "/usr/bin/microsocks"),
         ("openssh-server", "/usr/sbin/sshd"),
         ("tinyproxy", "/usr/bin/tinyproxy"),

@@ -54,6 +54,9 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::MasterKeyChanged => words.master_key_changed,
         AuditAction::SecretsResealed => words.secrets_resealed,
         AuditAction::SettingsSought => words.settings_sought,
+        AuditAction::DeviceStarted => words.device_started,
+        AuditAction::DeviceCancelled => words.device_cancelled,
+        AuditAction::DeviceEnded => words.device_ended,
     }
 }
 

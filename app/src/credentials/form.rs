@@ -81,6 +81,7 @@ fn typed(form: &HtmlFormElement) -> CredentialForm {
         name: value("name"),
         username: value("username"),
         secret: SecretInput(value("secret")),
+        secret_ends_on: None,
         private_key: SecretInput(area.map(|it| it.value()).unwrap_or_default()),
         version: value("version"),
     }
@@ -237,6 +238,8 @@ mod tests {
             secret_set_by: "ana".to_owned(),
             is_oauth: false,
             last_accepted_at: None,
+            secret_ends_on: None,
+            tokens: None,
             n_uses: 0,
         };
         let details = Details { credential: Some(credential), ..Details::default() };

@@ -51,14 +51,18 @@ pub async fn load(id: CredentialId) -> Result<AnyView, UserError> {
 
 fn label(field: &str) -> &'static str {
     let words = &context::words().credentials;
-    if field == "secret" { words.password } else { words.name }
+    match field {
+        "secret" => words.password,
+        "secret_ends_on" => context::words().tokens.password_ends_on,
+        _ => words.name,
+    }
 }
 
 #[component]
 fn Fields(credential: Credential, posted: Posted<CredentialForm>) -> impl IntoView {
     let all = context::words();
     let words = &all.oauth;
-    let Posted { problems, is_conflict, error, .. } = posted;
+    let Posted { form, problems, is_conflict, error } = posted;
     let problems = RwSignal::new(problems);
     let face = Face {
         name: "secret",
@@ -66,6 +70,13 @@ fn Fields(credential: Credential, posted: Posted<CredentialForm>) -> impl IntoVi
         hint: words.rotate_hint.to_owned(),
         error: live_error(problems, "secret", label("secret")),
         required: true,
+    };
+    let ends = Face {
+        name: "secret_ends_on",
+        label: label("secret_ends_on"),
+        hint: all.tokens.password_ends_on_hint.to_owned(),
+        error: live_error(problems, "secret_ends_on", label("secret_ends_on")),
+        required: false,
     };
     let conflict = is_conflict.then(|| view! { <div class="summary" role="alert"><p>{words.conflict}</p></div> });
     let Credential { id, name, username, version, .. } = credential;
@@ -78,6 +89,7 @@ fn Fields(credential: Credential, posted: Posted<CredentialForm>) -> impl IntoVi
             <p><bdi>{name}</bdi>", "<bdi>{username}</bdi></p>
             <input type="hidden" name="version" value=version.to_string()/>
             <TextField face value="" kind="password" autocomplete="new-password"/>
+            <TextField face=ends value=form.secret_ends_on.unwrap_or_default()/>
             <div class="buttons">
                 <button class="button primary" type="submit">{words.rotate}</button>
                 <a class="button" href=format!("{PATH}/{id}")>{all.common.cancel}</a>

@@ -4,6 +4,7 @@ use domain::{
     account::UsedBy,
     actor::Permission,
     credential::Credential,
+    device::{DeviceFlow, DeviceState},
     ids::CredentialId,
     notices::Webhook,
     oauth::{Grant, OAuthForm, OAuthStatus, Provider, TokenState},
@@ -52,7 +53,11 @@ pub async fn load(id: Option<CredentialId>) -> Result<AnyView, UserError> {
     };
     let posted = posted.unwrap_or_else(fresh);
     let credential = stored.as_ref().map(|it| it.0.clone());
-    let state = stored.map(|(credential, status, used_by)| view! { <State credential status used_by/> });
+    let device = match id {
+        Some(id) => service.oauth().device(&actor, id).await?,
+        None => None,
+    };
+    let state = stored.map(|(credential, status, used_by)| view! { <State credential status used_by device/> });
     Ok(view! { {state}<Fields posted credential/> }.into_any())
 }
 
@@ -68,6 +73,8 @@ fn label(field: &str) -> &'static str {
         "secret" => words.secret,
         "scopes" => words.scopes,
         "authorize_url" => words.authorize_url,
+        "device_url" => all.tokens.device_url,
+        "secret_ends_on" => all.tokens.secret_ends_on,
         "token_url" => words.token_url,
         _ => all.credentials.name,
     }
@@ -98,6 +105,7 @@ fn Fields(posted: Posted<OAuthForm>, credential: Option<Credential>) -> impl Int
     ];
     let grants = vec![
         option(Grant::AuthorizationCode.as_str(), words.authorization_code),
+        option(Grant::DeviceCode.as_str(), all.tokens.device_code),
         option(Grant::ClientCredentials.as_str(), words.client_credentials),
     ];
     let conflict = is_conflict.then(|| view! { <div class="summary" role="alert"><p>{words.conflict}</p></div> });
@@ -114,8 +122,10 @@ fn Fields(posted: Posted<OAuthForm>, credential: Option<Credential>) -> impl Int
             <TextField face=face("tenant", words.tenant_hint) value=form.tenant/>
             <TextField face=face("client_id", "") value=form.client_id/>
             <TextField face=face("secret", words.secret_hint) value="" kind="password" autocomplete="new-password"/>
+            <TextField face=face("secret_ends_on", all.tokens.secret_ends_on_hint) value=form.secret_ends_on/>
             <TextField face=face("scopes", words.scopes_hint) value=form.scopes/>
             <TextField face=face("authorize_url", words.url_hint) value=form.authorize_url/>
+            <TextField face=face("device_url", all.tokens.device_url_hint) value=form.device_url/>
             <TextField face=face("token_url", words.url_hint) value=form.token_url/>
             <div class="buttons">
                 <button class="button primary" type="submit">{words.save}</button>
@@ -125,28 +135,40 @@ fn Fields(posted: Posted<OAuthForm>, credential: Option<Credential>) -> impl Int
     }
 }
 
-fn time(at: Option<Timestamp>, otherwise: &str) -> String {
+pub(super) fn time(at: Option<Timestamp>, otherwise: &str) -> String {
     at.map_or_else(|| otherwise.to_owned(), |it| format!("{} UTC", it.to_minute()))
 }
 
 /// How the tokens stand, who must act, and the way to do it.
 #[component]
-fn State(credential: Credential, status: OAuthStatus, used_by: UsedBy) -> impl IntoView {
+fn State(
+    credential: Credential,
+    status: OAuthStatus,
+    used_by: UsedBy,
+    /// The last device code.
+    device: Option<DeviceFlow>,
+) -> impl IntoView {
     let words = &context::words().oauth;
     let Outcome { go, error } = use_context().unwrap_or_default();
     let RedirectUri(redirect) = use_context().unwrap_or_default();
-    let needs_consent = status.settings.grant == Grant::AuthorizationCode;
+    let tokens = &context::words().tokens;
+    let grant = status.settings.grant;
+    let needs_consent = grant == Grant::AuthorizationCode;
     let state = match status.state {
         TokenState::Never => words.never.to_owned(),
         TokenState::Ok => words.ok.to_owned(),
         TokenState::NeedsPerson => words.needs_person(plain(status.message.as_deref().unwrap_or_default())),
     };
     let who = (status.state != TokenState::Ok).then(|| {
-        let text = if needs_consent { words.who_owner } else { words.who_manager };
+        let text = if grant.is_consented() { words.who_owner } else { words.who_manager };
         view! { <p>{text}</p> }
     });
     let class = if status.state == TokenState::NeedsPerson { "state warn" } else { "state" };
-    let (action, button) = if needs_consent { ("start", words.connect) } else { ("fetch", words.fetch) };
+    let (action, button) = match grant {
+        Grant::AuthorizationCode => ("start", words.connect),
+        Grant::DeviceCode => ("device", tokens.connect_device),
+        Grant::ClientCredentials => ("fetch", words.fetch),
+    };
     let action = format!("{PATH}/{}/{action}", credential.id);
     let may_start = !needs_consent || redirect.is_some();
     let go = go.map(|url| {
@@ -162,6 +184,20 @@ fn State(credential: Credential, status: OAuthStatus, used_by: UsedBy) -> impl I
                 .into_any()
         }
         None => view! { <dt>{words.redirect}</dt><dd class="error">{words.no_url}</dd> }.into_any(),
+    });
+    let shown = match device.map(|it| it.state) {
+        // There is one at a time.
+        Some(DeviceState::Pending) => {
+            view! { <p><a class="button" href=format!("{PATH}/{}/device?follow=1", credential.id)>{tokens.show_code}</a></p> }.into_any()
+        }
+        _ => may_start
+            .then(|| view! { <form method="post" action=action><button class="button" type="submit">{button}</button></form> })
+            .into_any(),
+    };
+    let is_ok = status.state == TokenState::Ok;
+    let renewed = is_ok.then(|| view! { " "{words.renewed} });
+    let consent_ends = (grant.is_consented() && is_ok).then(|| {
+        view! { <dt>{tokens.consent_ends}</dt><dd>{time(status.consent_ends_at, tokens.consent_no_end)}</dd> }
     });
     let uses = if used_by.is_empty() {
         view! { <p>{words.not_used}</p> }.into_any()
@@ -190,15 +226,14 @@ fn State(credential: Credential, status: OAuthStatus, used_by: UsedBy) -> impl I
             <dl>
                 <dt>{words.state}</dt><dd><span class=class>{state}</span></dd>
                 <dt>{words.obtained}</dt><dd>{time(status.obtained_at, words.never)}</dd>
-                <dt>{words.expires}</dt><dd>{time(status.expires_at, words.never)}" "{words.renewed}</dd>
+                <dt>{words.expires}</dt><dd>{time(status.expires_at, words.never)}{renewed}</dd>
+                {consent_ends}
                 <dt>{words.accepted}</dt><dd>{time(credential.last_accepted_at, words.accepted_never)}</dd>
                 {address}
             </dl>
             {who}
             {go}
-            {may_start.then(|| view! {
-                <form method="post" action=action><button class="button" type="submit">{button}</button></form>
-            })}
+            {shown}
         </section>
         <section class="card used-by"><h2>{words.where_used}</h2>{uses}{delete}</section>
     }

@@ -2,7 +2,7 @@
 
 use domain::{
     page::{Page, PageRequest},
-    posture::{PostureCount, PostureList, PostureQuery, PostureRow, PostureSubject, WITHIN_DAYS},
+    posture::{Ending, PostureCount, PostureList, PostureQuery, PostureRow, PostureSubject, WITHIN_DAYS},
     query::decode,
 };
 use leptos::prelude::*;
@@ -14,7 +14,7 @@ use crate::{
     credentials::{self, used::day},
     error::UserError,
     inbox::text::plain,
-    smtp,
+    oauth, smtp,
     ui::pager::Pager,
 };
 
@@ -62,6 +62,10 @@ fn wording(list: PostureList, query: &PostureQuery) -> (&'static str, String) {
         PostureList::WeakTls => (words.weak_tls, words.weak_tls_hint.to_owned()),
         PostureList::Shared => (words.shared, words.shared_hint(query.shared_from)),
         PostureList::Silent => (words.silent, words.silent_hint(query.silent_days)),
+        PostureList::Secrets => {
+            let words = &context::words().tokens;
+            (words.secrets, words.secrets_hint(query.within_days))
+        }
     }
 }
 
@@ -172,6 +176,7 @@ fn detail_head(list: PostureList) -> &'static str {
         PostureList::Authorities => words.subject,
         PostureList::WeakTls => words.seen,
         PostureList::Shared => words.username,
+        PostureList::Secrets => context::words().tokens.what,
     }
 }
 
@@ -180,10 +185,23 @@ fn last_head(list: PostureList) -> Option<&'static str> {
     let words = &context::words().posture;
     match list {
         PostureList::Plain | PostureList::Pinned => None,
-        PostureList::Skipped | PostureList::Certificates | PostureList::Authorities => Some(words.ends),
+        PostureList::Skipped | PostureList::Certificates | PostureList::Authorities | PostureList::Secrets => {
+            Some(words.ends)
+        }
         PostureList::WeakTls => Some(words.failing_since),
         PostureList::Shared => Some(words.accounts),
         PostureList::Silent => Some(words.last_success),
+    }
+}
+
+/// As it came, but for what ends of a credential.
+fn detail(list: PostureList, detail: &str) -> String {
+    let words = &context::words().tokens;
+    match Some(list).filter(|it| *it == PostureList::Secrets).and(Ending::parse(detail)) {
+        Some(Ending::Refused(code)) => words.refused(plain(code)),
+        Some(Ending::Consent) => words.consent.to_owned(),
+        Some(Ending::Secret) => words.secret.to_owned(),
+        None => plain(detail),
     }
 }
 
@@ -209,12 +227,17 @@ fn Row(list: PostureList, row: PostureRow) -> impl IntoView {
         PostureSubject::Account(id) => (format!("{}/{id}", accounts::PATH), words.account),
         PostureSubject::Smtp(id) => (format!("{}/{id}", smtp::PATH), words.smtp),
         PostureSubject::Credential(id) => (format!("{}/{id}", credentials::PATH), words.credential),
+        PostureSubject::OAuth(id) => (format!("{}/{id}", oauth::PATH), context::words().tokens.oauth_credential),
         PostureSubject::Authority(id) => (format!("{}/{id}", authorities::PATH), words.authority),
     };
     let last = last_head(list).map(|_| {
         let time = row.at.map(|it| view! { <time datetime=it.to_string()>{day(it)}</time> }.into_any());
         let number = row.n_uses.map(|it| view! { {context::locale().number(it)} }.into_any());
-        let without = if list == PostureList::Silent { words.never } else { words.no_end };
+        let without = match list {
+            PostureList::Silent => words.never,
+            PostureList::Secrets => context::words().tokens.over,
+            _ => words.no_end,
+        };
         let otherwise = (list != PostureList::WeakTls).then_some(without);
         view! { <td>{time.or(number).or_else(|| otherwise.map(IntoAny::into_any))}</td> }
     });
@@ -222,7 +245,7 @@ fn Row(list: PostureList, row: PostureRow) -> impl IntoView {
         <tr>
             <th scope="row"><a href=href><bdi>{row.name}</bdi></a></th>
             <td>{kind}</td>
-            <td><bdi>{plain(&row.detail)}</bdi></td>
+            <td><bdi>{detail(list, &row.detail)}</bdi></td>
             {last}
         </tr>
     }

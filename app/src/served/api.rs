@@ -29,6 +29,7 @@ pub enum Part {
     ConnectionTest { run: String },
     Posture { query: String },
     OAuth { id: Option<CredentialId> },
+    Device { id: CredentialId },
     Rotation { id: CredentialId },
     Discovery { address: String },
 }
@@ -63,6 +64,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
         Part::Posture { query } => posture::picture::load(&query).await?,
         Part::OAuth { id } => oauth::form::load(id).await?,
+        Part::Device { id } => oauth::device::load(id).await?,
         Part::Rotation { id } => credentials::rotation::load(id).await?,
         Part::Discovery { address } => discovery::search::load(address)?,
     };

@@ -52,6 +52,9 @@ const CHANGES_EVERY: Duration = Duration::from_secs(3);
 /// How often is looked whether access tokens are to be renewed, and how many are in one turn.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 const RENEW_AT_ONCE: u32 = 20;
+/// How exactly the interval is kept that a provider asks for; it is seldom less than five seconds.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+const POLL_AT_ONCE: u32 = 20;
 /// A connection that waits is used at least so often: a server may end one that is idle for half an hour (RFC 2177).
 const IDLE_MAX: Duration = Duration::from_mins(28);
 
@@ -175,6 +178,7 @@ impl Inner {
             () = checks => {}
             () = self.say_alive() => {}
             () = self.renew_tokens() => {}
+            () = self.poll_devices() => {}
             _ = shutdown.wait_for(|it| *it) => {}
         }
         self.stopping.cancel();
@@ -196,6 +200,19 @@ impl Inner {
             sleep(RENEW_EVERY).await;
             if let Err(error) = self.parts.tokens.renew_due(RENEW_AT_ONCE).await {
                 tracing::warn!(%error, "the OAuth 2.0 tokens that are due could not be read");
+            }
+        }
+    }
+
+    /// Asks providers whether somebody entered the code that they are to enter.
+    async fn poll_devices(&self) {
+        if !self.parts.settings.role.checks() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            sleep(POLL_EVERY).await;
+            if let Err(error) = self.parts.tokens.poll_devices(POLL_AT_ONCE).await {
+                tracing::warn!(%error, "the device codes that are due could not be read");
             }
         }
     }

@@ -56,10 +56,16 @@ pub enum AuditAction {
     MasterKeyChanged,
     SecretsResealed,
     SettingsSought,
+    /// A device code was asked for.
+    DeviceStarted,
+    /// A device code is not waited for any more.
+    DeviceCancelled,
+    /// A device code led to no consent.
+    DeviceEnded,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -108,6 +114,9 @@ impl AuditAction {
         Self::MasterKeyChanged,
         Self::SecretsResealed,
         Self::SettingsSought,
+        Self::DeviceStarted,
+        Self::DeviceCancelled,
+        Self::DeviceEnded,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -160,6 +169,9 @@ impl AuditAction {
             Self::MasterKeyChanged => "master_key_changed",
             Self::SecretsResealed => "secrets_resealed",
             Self::SettingsSought => "settings_sought",
+            Self::DeviceStarted => "device_started",
+            Self::DeviceCancelled => "device_cancelled",
+            Self::DeviceEnded => "device_ended",
         }
     }
 

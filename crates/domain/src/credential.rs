@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::CredentialId,
-    oauth::OAuthDraft,
+    oauth::{OAuthDraft, TokenState},
     problem::{Problem, Problems, Rule, line},
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 
 /// A credential as screens may see it. The secret is never part of it.
@@ -22,10 +22,24 @@ pub struct Credential {
     pub secret_set_by: String,
     /// Its secret is an OAuth 2.0 client's, and servers are shown tokens.
     pub is_oauth: bool,
-    /// When a mail server let it in last, exact to the hour.
+    /// When a server let it in last, exact to a minute.
     pub last_accepted_at: Option<Timestamp>,
+    /// The day on which the secret ends where it was given, if somebody said.
+    pub secret_ends_on: Option<Day>,
+    /// Of OAuth 2.0 tokens.
+    pub tokens: Option<TokensLast>,
     /// How many accounts and connectors use it.
     pub n_uses: u64,
+}
+
+/// How long a credential's OAuth 2.0 tokens last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensLast {
+    pub state: TokenState,
+    /// Of the access token, which is renewed before.
+    pub expires_at: Option<Timestamp>,
+    /// Of the refresh token, if the provider said.
+    pub consent_ends_at: Option<Timestamp>,
 }
 
 /// A secret on its way in. It serialises, because the browser has to send it; it never prints.
@@ -49,6 +63,9 @@ pub struct CredentialForm {
     pub secret: SecretInput,
     /// In the place of the secret: an SSH key, which has several lines.
     pub private_key: SecretInput,
+    /// The day on which the secret ends, empty for none. Without it, a stored one stays as long as its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ends_on: Option<String>,
     pub version: String,
 }
 
@@ -80,6 +97,8 @@ pub struct CredentialDraft {
     pub username: String,
     /// For a secret that is an OAuth 2.0 client's.
     pub oauth: Option<OAuthDraft>,
+    /// The day on which the secret ends where it was given, if somebody knows.
+    pub secret_ends_on: Option<Day>,
 }
 
 impl CredentialForm {
@@ -87,6 +106,7 @@ impl CredentialForm {
         Self {
             name: credential.name.clone(),
             username: credential.username.clone(),
+            secret_ends_on: credential.secret_ends_on.map(|it| it.to_string()),
             version: credential.version.to_string(),
             ..Self::default()
         }
@@ -103,6 +123,8 @@ impl CredentialForm {
         let mut problems = Problems::default();
         let name = problems.keep("name", line(&self.name, 120));
         let username = problems.keep("username", line(&self.username, 255));
+        let ends_on = self.secret_ends_on.as_deref().unwrap_or_default();
+        let secret_ends_on = problems.keep("secret_ends_on", day_or_none(ends_on));
         // A key may come in either field: the interface for machines has one for both.
         let (field, entered) = match (&self.private_key, &self.secret) {
             (key, _) if !key.0.trim().is_empty() => ("private_key", Some(key)),
@@ -123,13 +145,19 @@ impl CredentialForm {
             Some(it) if it.0.contains(['\r', '\n', '\0']) => problems.note("secret", Rule::Control),
             _ => {}
         }
-        match (name, username, problems.into_vec()) {
-            (Some(name), Some(username), problems) if problems.is_empty() => {
-                Ok((CredentialDraft { name, username, oauth: None }, secret))
+        match (name, username, secret_ends_on, problems.into_vec()) {
+            (Some(name), Some(username), Some(secret_ends_on), problems) if problems.is_empty() => {
+                Ok((CredentialDraft { name, username, oauth: None, secret_ends_on }, secret))
             }
-            (_, _, problems) => Err(problems),
+            (.., problems) => Err(problems),
         }
     }
+}
+
+/// A day, or none.
+pub(crate) fn day_or_none(text: &str) -> Result<Option<Day>, Rule> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { Day::parse(text).map(Some).ok_or(Rule::NotADay) }
 }
 
 fn at_most_4096(secret: SecretInput) -> Result<SecretInput, Rule> {
@@ -149,6 +177,7 @@ mod tests {
             username: "b".to_owned(),
             secret: SecretInput(secret.to_owned()),
             private_key: SecretInput(private_key.to_owned()),
+            secret_ends_on: None,
             version: String::new(),
         };
         let kept = |form: CredentialForm| form.draft().map(|it| it.1.map(|it| it.0).unwrap_or_default());
@@ -170,6 +199,21 @@ mod tests {
         assert_eq!(form.draft(), Err(vec![Problem::new("secret", Rule::Missing)]));
         "1".clone_into(&mut form.version);
         assert!(matches!(form.draft(), Ok((_, None))));
+    }
+
+    #[test]
+    fn the_day_on_which_a_secret_ends_is_a_day_or_none() {
+        let form = |text: &str| CredentialForm {
+            name: "a".to_owned(),
+            username: "b".to_owned(),
+            secret: SecretInput("c".to_owned()),
+            secret_ends_on: Some(text.to_owned()),
+            ..CredentialForm::default()
+        };
+        let ends = |text: &str| form(text).draft().map(|it| it.0.secret_ends_on);
+        assert_eq!(ends(" 2027-01-31 "), Ok(Day::parse("2027-01-31")));
+        assert_eq!(ends(""), Ok(None));
+        assert_eq!(ends("2027-02-30"), Err(vec![Problem::new("secret_ends_on", Rule::NotADay)]));
     }
 
     #[test]

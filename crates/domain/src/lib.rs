@@ -13,6 +13,7 @@ pub mod check;
 pub mod connection_test;
 pub mod connector;
 pub mod credential;
+pub mod device;
 pub mod discovery;
 pub mod egress;
 pub mod email;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::NAME_MAX,
-    credential::{Credential, CredentialDraft, SecretInput},
+    credential::{Credential, CredentialDraft, SecretInput, day_or_none},
     notices::Webhook,
     problem::{Problem, Problems, Rule, choice, line},
     time::Timestamp,
@@ -50,22 +50,30 @@ pub enum Grant {
     /// Somebody signs in to the provider and consents (RFC 6749 section 4.1), with PKCE (RFC 7636).
     #[default]
     AuthorizationCode,
+    /// The same on another device, with a code that is shown here (RFC 8628).
+    DeviceCode,
     /// The application signs in for itself (RFC 6749 section 4.4).
     ClientCredentials,
 }
 
 impl Grant {
-    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::ClientCredentials];
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::DeviceCode, Self::ClientCredentials];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "device_code",
             Self::ClientCredentials => "client_credentials",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+
+    /// Whether the mailbox's owner consents, and a refresh token stands for that.
+    pub fn is_consented(self) -> bool {
+        self != Self::ClientCredentials
     }
 }
 
@@ -86,7 +94,10 @@ pub struct OAuthForm {
     pub scopes: String,
     /// Other providers.
     pub authorize_url: String,
+    pub device_url: String,
     pub token_url: String,
+    /// The day on which the client's secret ends at the provider, if somebody knows: `2026-01-31`.
+    pub secret_ends_on: String,
     pub version: String,
 }
 
@@ -98,8 +109,11 @@ pub struct OAuthDraft {
     pub tenant: String,
     pub client_id: String,
     pub scopes: String,
-    /// Present if and only if somebody has to consent.
+    /// Where somebody consents; present if and only if they are sent there.
     pub authorize_url: Option<Webhook>,
+    /// Where device codes are given (RFC 8628 section 3.1); present if and only if they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_url: Option<Webhook>,
     pub token_url: Webhook,
 }
 
@@ -138,6 +152,20 @@ pub struct OAuthStatus {
     pub obtained_at: Option<Timestamp>,
     /// Of the access token; it is renewed before.
     pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends, and with it the consent, if the provider said.
+    pub consent_ends_at: Option<Timestamp>,
+}
+
+impl OAuthDraft {
+    /// Whether the client's secret would be shown where it was not shown by these settings.
+    pub fn goes_elsewhere(&self, before: &Self) -> bool {
+        let is_new = |it: &Webhook| {
+            let is_beside =
+                it.is_secure == before.token_url.is_secure && it.authority() == before.token_url.authority();
+            before.device_url.as_ref() != Some(it) && !is_beside
+        };
+        self.token_url != before.token_url || self.device_url.as_ref().is_some_and(is_new)
+    }
 }
 
 impl OAuthForm {
@@ -154,7 +182,9 @@ impl OAuthForm {
             secret: SecretInput::default(),
             scopes: settings.scopes.clone(),
             authorize_url: settings.authorize_url.as_ref().map(shown).unwrap_or_default(),
+            device_url: settings.device_url.as_ref().map(shown).unwrap_or_default(),
             token_url: shown(&settings.token_url),
+            secret_ends_on: credential.secret_ends_on.map(|it| it.to_string()).unwrap_or_default(),
             version: credential.version.to_string(),
         }
     }
@@ -171,7 +201,7 @@ impl OAuthForm {
         let name = problems.keep("name", line(&self.name, NAME_MAX));
         let username = problems.keep("username", line(&self.username, 255));
         let provider = problems.keep("provider", choice(&self.provider, Provider::parse));
-        let grant = problems.keep("grant", choice(&self.grant, Grant::parse));
+        let grant = problems.keep("grant", choice(&self.grant, Grant::parse).and_then(|it| offered(provider, it)));
         let tenant = match provider {
             Some(Provider::Microsoft) => problems.keep("tenant", tenant(&self.tenant)),
             _ => Some(String::new()),
@@ -189,20 +219,23 @@ impl OAuthForm {
             Some(it) if crate::text::has_control(&it.0) => problems.note("secret", Rule::Control),
             _ => {}
         }
+        let secret_ends_on = problems.keep("secret_ends_on", day_or_none(&self.secret_ends_on));
         let scopes = problems.keep("scopes", self.scopes(provider, grant));
         let urls = self.urls(provider, grant, tenant.as_deref(), &mut problems);
         let draft = (|| {
-            let (authorize_url, token_url) = urls?;
+            let Urls { authorize, device, token } = urls?;
             let settings = OAuthDraft {
                 provider: provider?,
                 grant: grant?,
                 tenant: tenant?,
                 client_id: client_id?,
                 scopes: scopes?,
-                authorize_url,
-                token_url,
+                authorize_url: authorize,
+                device_url: device,
+                token_url: token,
             };
-            Some(CredentialDraft { name: name?, username: username?, oauth: Some(settings) })
+            let (name, username, secret_ends_on) = (name?, username?, secret_ends_on?);
+            Some(CredentialDraft { name, username, oauth: Some(settings), secret_ends_on })
         })();
         let problems = problems.into_vec();
         match draft {
@@ -229,30 +262,46 @@ impl OAuthForm {
         Ok(preset.to_owned())
     }
 
-    /// Where somebody consents, and where tokens are given.
+    /// Where somebody consents, where device codes are given, and where tokens are.
     fn urls(
         &self,
         provider: Option<Provider>,
         grant: Option<Grant>,
         tenant: Option<&str>,
         problems: &mut Problems,
-    ) -> Option<(Option<Webhook>, Webhook)> {
+    ) -> Option<Urls> {
         let microsoft = |end: &str| Some(format!("https://login.microsoftonline.com/{}/oauth2/v2.0/{end}", tenant?));
-        let (authorize, token) = match provider? {
-            Provider::Microsoft => (microsoft("authorize")?, microsoft("token")?),
+        let (authorize, device, token) = match provider? {
+            Provider::Microsoft => (microsoft("authorize")?, microsoft("devicecode")?, microsoft("token")?),
             Provider::Google => (
                 "https://accounts.google.com/o/oauth2/v2/auth".to_owned(),
+                String::new(),
                 "https://oauth2.googleapis.com/token".to_owned(),
             ),
-            Provider::Other => (self.authorize_url.clone(), self.token_url.clone()),
+            Provider::Other => (self.authorize_url.clone(), self.device_url.clone(), self.token_url.clone()),
         };
-        let authorize = match grant? {
-            Grant::AuthorizationCode => problems.keep("authorize_url", endpoint(&authorize)).map(Some),
-            Grant::ClientCredentials => Some(None),
+        let grant = grant?;
+        let mut keep = |field, url: &str, is_needed| {
+            if is_needed { problems.keep(field, endpoint(url)).map(Some) } else { Some(None) }
         };
+        let authorize = keep("authorize_url", &authorize, grant == Grant::AuthorizationCode);
+        let device = keep("device_url", &device, grant == Grant::DeviceCode);
         let token = problems.keep("token_url", endpoint(&token));
-        authorize.zip(token)
+        Some(Urls { authorize: authorize?, device: device?, token: token? })
     }
+}
+
+/// The addresses of a provider.
+struct Urls {
+    authorize: Option<Webhook>,
+    device: Option<Webhook>,
+    token: Webhook,
+}
+
+/// Google gives device codes for no scope of mail.
+fn offered(provider: Option<Provider>, grant: Grant) -> Result<Grant, Rule> {
+    let is_offered = !(provider == Some(Provider::Google) && grant == Grant::DeviceCode);
+    if is_offered { Ok(grant) } else { Err(Rule::NotAnOption) }
 }
 
 /// What stands in the path of Microsoft's addresses: an id, a domain, or `organizations`.
@@ -276,6 +325,7 @@ fn endpoint(text: &str) -> Result<Webhook, Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Day;
 
     fn form(provider: &str, grant: &str) -> OAuthForm {
         OAuthForm {
@@ -325,6 +375,54 @@ mod tests {
         assert!(OAuthForm { version: "3".to_owned(), ..none }.draft().unwrap().1.is_none());
         let fields: Vec<String> = problem(&OAuthForm::default()).into_iter().map(|it| it.field).collect();
         assert_eq!(fields, ["name", "username", "provider", "grant", "client_id"]);
+    }
+
+    #[test]
+    fn a_device_code_has_an_address_of_its_own_and_google_gives_none_for_mail() {
+        let microsoft = OAuthForm { tenant: "organizations".to_owned(), ..form("microsoft", "device_code") };
+        let found = settings(&microsoft);
+        let device = found.device_url.unwrap().to_string();
+        assert_eq!(device, "https://login.microsoftonline.com/organizations/oauth2/v2.0/devicecode");
+        assert_eq!(found.authorize_url, None);
+        assert_eq!(problem(&form("google", "device_code")), [Problem::new("grant", Rule::NotAnOption)]);
+        let token_url = "https://id.example.org/t".to_owned();
+        let other = OAuthForm { token_url, ..form("other", "device_code") };
+        assert_eq!(problem(&other), [Problem::new("device_url", Rule::Missing)]);
+    }
+
+    #[test]
+    fn a_secret_goes_nowhere_else_by_another_address() {
+        let with = |device: &str, token: &str| {
+            let form = OAuthForm {
+                device_url: device.to_owned(),
+                token_url: token.to_owned(),
+                ..form("other", if device.is_empty() { "client_credentials" } else { "device_code" })
+            };
+            settings(&form)
+        };
+        let [token, beside, away] =
+            ["https://id.example.org/t", "https://id.example.org/d", "https://id.example.net/d"];
+        assert!(!with(beside, token).goes_elsewhere(&with("", token)));
+        assert!(with(away, token).goes_elsewhere(&with("", token)));
+        assert!(with(away, token).goes_elsewhere(&with(beside, token)));
+        assert!(!with(away, token).goes_elsewhere(&with(away, token)));
+        assert!(with("", "https://id.example.org/u").goes_elsewhere(&with("", token)));
+    }
+
+    #[test]
+    fn settings_without_a_device_code_are_written_as_ever() {
+        // A text that differed would make stored tokens void.
+        let stored = serde_json::to_string(&settings(&form("google", "authorization_code"))).unwrap();
+        assert!(!stored.contains("device"), "{stored}");
+        assert_eq!(serde_json::from_str::<OAuthDraft>(&stored).unwrap().device_url, None);
+    }
+
+    #[test]
+    fn the_day_on_which_a_secret_ends_is_a_day() {
+        let ends = |text: &str| OAuthForm { secret_ends_on: text.to_owned(), ..form("google", "authorization_code") };
+        assert_eq!(ends("2026-01-31").draft().unwrap().0.secret_ends_on, Day::parse("2026-01-31"));
+        assert_eq!(ends(" ").draft().unwrap().0.secret_ends_on, None);
+        assert_eq!(problem(&ends("soon")), [Problem::new("secret_ends_on", Rule::NotADay)]);
     }
 
     #[test]

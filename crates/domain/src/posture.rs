@@ -31,10 +31,12 @@ pub enum PostureList {
     Shared,
     /// Enabled accounts without a good check for days.
     Silent,
+    /// Tokens that are refused, and consents and secrets that end soon.
+    Secrets,
 }
 
 impl PostureList {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Plain,
         Self::Skipped,
         Self::Pinned,
@@ -43,6 +45,7 @@ impl PostureList {
         Self::WeakTls,
         Self::Shared,
         Self::Silent,
+        Self::Secrets,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -55,6 +58,7 @@ impl PostureList {
             Self::WeakTls => "weak_tls",
             Self::Shared => "shared",
             Self::Silent => "silent",
+            Self::Secrets => "secrets",
         }
     }
 
@@ -70,6 +74,8 @@ pub enum PostureSubject {
     Account(AccountId),
     Smtp(SmtpId),
     Credential(CredentialId),
+    /// A credential for OAuth 2.0, which has a page of its own.
+    OAuth(CredentialId),
     Authority(AuthorityId),
 }
 
@@ -79,6 +85,7 @@ impl PostureSubject {
             "account" => Self::Account(AccountId(id)),
             "smtp" => Self::Smtp(SmtpId(id)),
             "credential" => Self::Credential(CredentialId(id)),
+            "oauth" => Self::OAuth(CredentialId(id)),
             "authority" => Self::Authority(AuthorityId(id)),
             _ => return None,
         })
@@ -89,6 +96,7 @@ impl PostureSubject {
             Self::Account(_) => "account",
             Self::Smtp(_) => "smtp",
             Self::Credential(_) => "credential",
+            Self::OAuth(_) => "oauth",
             Self::Authority(_) => "authority",
         }
     }
@@ -98,6 +106,7 @@ impl PostureSubject {
             Self::Account(AccountId(id))
             | Self::Smtp(SmtpId(id))
             | Self::Credential(CredentialId(id))
+            | Self::OAuth(CredentialId(id))
             | Self::Authority(AuthorityId(id)) => id,
         }
     }
@@ -108,12 +117,35 @@ impl PostureSubject {
 pub struct PostureRow {
     pub subject: PostureSubject,
     pub name: String,
-    /// What is to be known of it: address and port, a reason, a pin, an issuer. From outside as it may be, but cut and cleaned.
+    /// What is to be known of it: address and port, a reason, a pin, an issuer; in `Secrets`, what ends (see [`Ending`]). From
+    /// outside as it may be, but cut and cleaned.
     pub detail: String,
-    /// When it ends; in `Silent`, the last success; in `WeakTls`, since when it fails.
+    /// When it ends, in `Secrets` nothing for what is over; in `Silent`, the last success; in `WeakTls`, since when it fails.
     pub at: Option<Timestamp>,
     /// `Shared`: how many accounts use it.
     pub n_uses: Option<u64>,
+}
+
+/// What of a credential ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending<'a> {
+    /// The provider refuses by this code until somebody acts.
+    Refused(&'a str),
+    /// With it the refresh token.
+    Consent,
+    /// A client's secret, a password or a key, by what people entered.
+    Secret,
+}
+
+impl<'a> Ending<'a> {
+    /// Reads the detail of a row: `refused invalid_grant`, `consent`, `secret`.
+    pub fn parse(detail: &'a str) -> Option<Self> {
+        match detail {
+            "consent" => Some(Self::Consent),
+            "secret" => Some(Self::Secret),
+            _ => detail.strip_prefix("refused ").map(Self::Refused),
+        }
+    }
 }
 
 /// How many records a list has.
@@ -193,7 +225,9 @@ impl PostureQuery {
     pub fn rank_below(&self, list: PostureList, now: Timestamp) -> i64 {
         let days = |it: u32| Duration::from_secs(u64::from(it) * 86_400);
         match list {
-            PostureList::Certificates | PostureList::Authorities => now.plus(days(self.within_days)).0,
+            PostureList::Certificates | PostureList::Authorities | PostureList::Secrets => {
+                now.plus(days(self.within_days)).0
+            }
             PostureList::Silent => now.minus(days(self.silent_days)).0,
             PostureList::Shared => 1 - i64::from(self.shared_from),
             PostureList::Plain | PostureList::Skipped | PostureList::Pinned | PostureList::WeakTls => i64::MAX,
@@ -271,7 +305,7 @@ mod tests {
         for list in PostureList::ALL {
             assert_eq!(PostureList::parse(list.as_str()), Some(list));
         }
-        for kind in ["account", "smtp", "credential", "authority"] {
+        for kind in ["account", "smtp", "credential", "oauth", "authority"] {
             let subject = PostureSubject::parse(kind, 7).unwrap();
             assert_eq!((subject.kind(), subject.id()), (kind, 7));
         }

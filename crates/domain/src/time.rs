@@ -104,6 +104,11 @@ impl Day {
         (found.to_string() == text.trim()).then_some(found)
     }
 
+    /// Its first moment in UTC.
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_seconds(self.0.saturating_mul(86_400))
+    }
+
     /// Whether it is over.
     pub fn is_over(self, now: Timestamp) -> bool {
         now.day() > self

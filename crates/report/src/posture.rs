@@ -14,6 +14,7 @@ pub fn document(locale: Locale, rows: &[PostureRow]) -> Vec<u8> {
             PostureSubject::Account(_) => words.account,
             PostureSubject::Smtp(_) => words.smtp,
             PostureSubject::Credential(_) => words.credential,
+            PostureSubject::OAuth(_) => all.tokens.oauth_credential,
             PostureSubject::Authority(_) => words.authority,
         };
         [

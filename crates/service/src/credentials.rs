@@ -8,13 +8,14 @@ use domain::{
     ids::CredentialId,
     page::{Page, PageRequest},
     problem::Rule,
+    time::Timestamp,
 };
 
 use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
-    ports::{SealedAt, SealedPlace, StoreError},
+    ports::{SealedAt, SealedPlace, Store, StoreError},
     seals::seal_for,
     secret::Secret,
 };
@@ -61,6 +62,10 @@ impl Credentials<'_> {
                 // They have a form of their own.
                 draft.oauth = self.0.store.find_oauth(id).await?.map(|it| it.status.settings);
             }
+            if form.secret_ends_on.is_none() {
+                // Of a new secret nobody said when it ends.
+                draft.secret_ends_on = before.secret_ends_on.filter(|_| secret.is_none());
+            }
             let subject = format!("credential {id} \"{}\"", draft.name);
             let mut after = form.without_secrets();
             if secret.is_some() {
@@ -84,19 +89,18 @@ impl Credentials<'_> {
     }
 
     /// Replaces the secret alone, and has every enabled account that uses it checked: one sees at once whether it is right.
-    pub async fn rotate(
-        &self,
-        actor: &Actor,
-        id: CredentialId,
-        version: &str,
-        secret: SecretInput,
-    ) -> Result<(), Error> {
+    pub async fn rotate(&self, actor: &Actor, id: CredentialId, posted: &CredentialForm) -> Result<(), Error> {
         need(actor, Permission::Action)?;
-        if secret.0.is_empty() {
+        if posted.secret.0.is_empty() {
             return Err(Error::field("secret", Rule::Missing));
         }
         let stored = self.load(actor, id).await?;
-        let form = CredentialForm { secret, version: version.to_owned(), ..CredentialForm::of(&stored) };
+        let form = CredentialForm {
+            secret: posted.secret.clone(),
+            secret_ends_on: posted.secret_ends_on.clone(),
+            version: posted.version.clone(),
+            ..CredentialForm::of(&stored)
+        };
         self.save(actor, Some(id), &form).await?;
         let now = self.0.clock.now();
         let subject = format!("the accounts of credential {id} \"{}\"", stored.name);
@@ -158,6 +162,13 @@ impl Credentials<'_> {
                 written => return Ok(written.map(drop)?),
             }
         }
+    }
+}
+
+/// Keeps that a server took the credential, for its report; a failure to keep that is none of the visit's.
+pub async fn note_accepted(store: &dyn Store, id: CredentialId, at: Timestamp) {
+    if let Err(error) = store.note_accepted(id, at).await {
+        tracing::warn!(credential = %id, %error, "that a server took a credential could not be kept");
     }
 }
 

@@ -88,7 +88,7 @@ impl OAuth<'_> {
         let id = stored.id;
         let mut secret = secret;
         let settings = draft.oauth.as_ref();
-        if secret.is_none() && settings.is_some_and(|it| it.token_url != status.settings.token_url) {
+        if secret.is_none() && settings.is_some_and(|it| it.goes_elsewhere(&status.settings)) {
             // What is stored was entered for another address, and goes nowhere else.
             if settings.is_some_and(|it| it.grant == Grant::ClientCredentials) {
                 return Err(Error::field("secret", Rule::Missing));

@@ -26,64 +26,84 @@ use crate::{
 };
 
 /// How long one renewal may take; who took the right and is gone does not hold the others up for longer.
-const LEASE: Duration = Duration::from_mins(1);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How long a visit waits for a renewal that somebody else has under way.
 const WAIT_MAX: Duration = Duration::from_secs(45);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What is left of a token's life that a visit needs at least.
 const LEFT_AT_LEAST: Duration = Duration::from_secs(30);
 /// For a provider that does not say how long its token lasts (RFC 6749 section 5.1 recommends that it does).
 const LIFE_DEFAULT_S: u64 = 3600;
 const LIFE_MAX_S: u64 = 30 * 24 * 3600;
+/// What is further away than ten years ends never.
+const CONSENT_MAX_S: u64 = 3650 * 24 * 3600;
 /// After a failure that will pass, when the renewal ahead of expiry tries again.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Ours alone has the only copy until it is stored.
-const STORE_ATTEMPTS: u32 = 3;
-const TOKEN_MAX: usize = 16 * 1024;
+pub(crate) const STORE_ATTEMPTS: u32 = 3;
+pub(crate) const TOKEN_MAX: usize = 16 * 1024;
 const CODE_MAX: usize = 60;
 
 /// Gives access tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct Tokens(Arc<Inner>);
+pub struct Tokens(pub(crate) Arc<Inner>);
 
-struct Inner {
-    store: Arc<dyn Store>,
-    vault: Arc<Vault>,
-    clock: Arc<dyn Clock>,
-    endpoint: Arc<dyn TokenEndpoint>,
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) endpoint: Arc<dyn TokenEndpoint>,
 }
 
 /// What is sealed. It has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
-struct Pair {
+pub(crate) struct Pair {
     access: String,
     refresh: Option<String>,
 }
 
 /// What a provider gave.
-struct Given {
+pub(crate) struct Given {
     pair: Pair,
     life: Duration,
+    /// Of the refresh token, if the provider says.
+    consent_life: Option<Duration>,
 }
 
-/// When a token was obtained, expires, and is to be renewed.
+impl Given {
+    /// What is sealed of it.
+    pub(crate) fn to_json(&self) -> Result<Secret, MailError> {
+        let json = serde_json::to_string(&self.pair);
+        json.map(Secret::new).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))
+    }
+}
+
+/// When a token was obtained, expires, and is to be renewed; and when the consent ends, if that is known.
 #[derive(Clone, Copy)]
-struct Life {
+pub(crate) struct Life {
     from: Timestamp,
     until: Timestamp,
     renewal: Timestamp,
+    consent: Option<Timestamp>,
 }
 
 impl Life {
-    fn of(now: Timestamp, life: Duration) -> Self {
+    pub(crate) fn of(now: Timestamp, grant: Grant, Given { pair, life, consent_life }: &Given) -> Self {
         // At three quarters of its life, a little earlier or later, so that not all of them come at once.
         let ahead = rand::random_range(0.70..0.80);
-        Self { from: now, until: now.plus(life), renewal: now.plus(life.mul_f64(ahead)) }
+        // Without a refresh token nobody gets another access token.
+        let consent_life = if pair.refresh.is_none() { Some(*life) } else { *consent_life };
+        Self {
+            from: now,
+            until: now.plus(*life),
+            renewal: now.plus(life.mul_f64(ahead)),
+            consent: consent_life.filter(|_| grant.is_consented()).map(|it| now.plus(it)),
+        }
     }
 }
 
 /// Why a provider gave nothing.
-enum Denied {
+pub(crate) enum Denied {
     /// By its error code: it will not until somebody acts.
     Refused(String),
     /// It will pass.
@@ -138,7 +158,7 @@ impl Tokens {
             if let Some(held) = held.clone().filter(|_| row.renew_at.is_none_or(|it| now < it)) {
                 return Ok(held);
             }
-            if row.status.state == TokenState::Never && row.status.settings.grant == Grant::AuthorizationCode {
+            if row.status.state == TokenState::Never && row.status.settings.grant.is_consented() {
                 return Err(needs_person(&row.status));
             }
             let taken = inner.store.take_renewal(id, now, now.plus(LEASE), false).await.map_err(|it| stored(&it))?;
@@ -197,7 +217,7 @@ impl Tokens {
 }
 
 impl Inner {
-    async fn find(&self, id: CredentialId) -> Result<OAuthRow, MailError> {
+    pub(crate) async fn find(&self, id: CredentialId) -> Result<OAuthRow, MailError> {
         let found = self.store.find_oauth(id).await.map_err(|it| stored(&it))?;
         found.ok_or_else(|| failed(ErrorKind::Internal, "the credential has no OAuth 2.0 settings any more"))
     }
@@ -256,11 +276,11 @@ impl Inner {
         let settings = &row.status.settings;
         let asked = match (settings.grant, &refresh) {
             (Grant::ClientCredentials, _) => self.ask(id, settings, &for_itself(settings)).await,
-            (Grant::AuthorizationCode, Some(refresh)) => {
+            (_, Some(refresh)) => {
                 let pairs = [("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.clone())];
                 self.ask(id, settings, &pairs).await
             }
-            (Grant::AuthorizationCode, None) => Err(Denied::Refused("no_refresh_token".to_owned())),
+            (_, None) => Err(Denied::Refused("no_refresh_token".to_owned())),
         };
         self.settle(id, fence, &row.status, asked, refresh, &[]).await
     }
@@ -293,9 +313,15 @@ impl Inner {
             }
         };
         // A provider that does not rotate leaves the refresh token out (RFC 6749 section 6).
+        let is_kept = given.pair.refresh.is_none() && refresh.is_some();
         let pair = Pair { refresh: given.pair.refresh.or(refresh), access: given.pair.access };
-        let json = serde_json::to_string(&pair).map_err(|it| failed(ErrorKind::Internal, &it.to_string()))?;
-        let (json, life) = (Secret::new(json), Life::of(self.clock.now(), given.life));
+        let given = Given { pair, ..given };
+        let mut life = Life::of(self.clock.now(), status.settings.grant, &given);
+        if is_kept && given.consent_life.is_none() {
+            life.consent = status.consent_ends_at;
+        }
+        let json = given.to_json()?;
+        let pair = given.pair;
         let mut attempt = 1;
         loop {
             match self.keep(id, fence, &json, life, audit).await {
@@ -318,28 +344,45 @@ impl Inner {
         life: Life,
         audit: &[AuditEntry],
     ) -> Result<(), SealsError> {
-        let sealed = seal(&*self.store, &self.vault, tokens_of(id), json).await?;
-        let kept = KeptTokens { sealed, obtained_at: life.from, expires_at: life.until, renew_at: life.renewal };
+        let kept = self.seal(id, json, life).await?;
         Ok(self.store.keep_tokens(id, fence, &kept, audit).await?)
     }
 
+    pub(crate) async fn seal(&self, id: CredentialId, json: &Secret, life: Life) -> Result<KeptTokens, SealsError> {
+        Ok(KeptTokens {
+            sealed: seal(&*self.store, &self.vault, tokens_of(id), json).await?,
+            obtained_at: life.from,
+            expires_at: life.until,
+            renew_at: life.renewal,
+            consent_ends_at: life.consent,
+        })
+    }
+
     async fn ask(&self, id: CredentialId, settings: &OAuthDraft, pairs: &[(&str, String)]) -> Result<Given, Denied> {
+        let (status, body) = self.post(id, settings, &settings.token_url, pairs).await.map_err(Denied::Trouble)?;
+        read(&settings.token_url, status, &body)
+    }
+
+    /// Posts a form with who asks to an address of the provider.
+    pub(crate) async fn post(
+        &self,
+        id: CredentialId,
+        settings: &OAuthDraft,
+        url: &Webhook,
+        pairs: &[(&str, String)],
+    ) -> Result<(u16, Secret), MailError> {
         // What could not be kept is not asked for: the provider would not give it again.
-        can_seal(&*self.store, &self.vault).await.map_err(|it| Denied::Trouble(not_sealed(&it)))?;
-        let secret = self.client_secret(id).await.map_err(Denied::Trouble)?;
+        can_seal(&*self.store, &self.vault).await.map_err(|it| not_sealed(&it))?;
+        let secret = self.client_secret(id).await?;
         let mut pairs = pairs.to_vec();
         pairs.push(("client_id", settings.client_id.clone()));
         if !secret.expose().is_empty() {
             pairs.push(("client_secret", secret.expose().to_owned()));
         }
         let form = Secret::new(query::encode(&pairs));
-        let url = &settings.token_url;
-        let answer = self.endpoint.post_form(url, &form).await;
-        let (status, body) = answer.map_err(|it| {
-            let message = format!("the OAuth 2.0 provider {} gave no token: {}", url.authority(), it.message);
-            Denied::Trouble(failed(it.kind, &message))
-        })?;
-        read(url, status, &body)
+        self.endpoint.post_form(url, &form).await.map_err(|it| {
+            failed(it.kind, &format!("the OAuth 2.0 provider {} gave no token: {}", url.authority(), it.message))
+        })
     }
 
     async fn client_secret(&self, id: CredentialId) -> Result<Secret, MailError> {
@@ -368,13 +411,21 @@ fn tokens_of(id: CredentialId) -> SealedAt {
 struct Answer {
     access_token: Option<String>,
     refresh_token: Option<String>,
-    /// Seconds; some providers send them as text.
+    /// Seconds.
     #[serde(default)]
     expires_in: serde_json::Value,
+    /// Of the refresh token, in seconds; no standard has it, and two names are about.
+    #[serde(default, alias = "refresh_expires_in")]
+    refresh_token_expires_in: serde_json::Value,
     error: Option<String>,
 }
 
-fn read(url: &Webhook, status: u16, body: &Secret) -> Result<Given, Denied> {
+/// A number of seconds; some providers send it as text.
+pub(crate) fn seconds(value: &serde_json::Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+pub(crate) fn read(url: &Webhook, status: u16, body: &Secret) -> Result<Given, Denied> {
     let trouble = |kind, what: &str| {
         let message = format!("the OAuth 2.0 provider {} answered with status {status} {what}", url.authority());
         Denied::Trouble(failed(kind, &message))
@@ -396,9 +447,12 @@ fn read(url: &Webhook, status: u16, body: &Secret) -> Result<Given, Denied> {
     let is_token = |it: &String| !it.is_empty() && it.len() <= TOKEN_MAX && it.bytes().all(|it| it.is_ascii_graphic());
     let access = answer.access_token.filter(is_token);
     let access = access.ok_or_else(|| trouble(ErrorKind::Protocol, "and no token that could be sent"))?;
-    let said = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.trim().parse().ok());
-    let life = Duration::from_secs(said.unwrap_or(LIFE_DEFAULT_S).min(LIFE_MAX_S));
-    Ok(Given { pair: Pair { access, refresh: answer.refresh_token.filter(|it| !it.is_empty()) }, life })
+    let life = Duration::from_secs(seconds(&answer.expires_in).unwrap_or(LIFE_DEFAULT_S).min(LIFE_MAX_S));
+    // Zero is how one of them says that it does not end.
+    let consent_life = seconds(&answer.refresh_token_expires_in).filter(|it| *it > 0);
+    let consent_life = consent_life.map(|it| Duration::from_secs(it.min(CONSENT_MAX_S)));
+    let pair = Pair { access, refresh: answer.refresh_token.filter(|it| !it.is_empty()) };
+    Ok(Given { pair, life, consent_life })
 }
 
 /// A provider's error code: letters, digits and underscores by the standard. Its description is nobody's to trust.
@@ -411,7 +465,9 @@ pub(crate) fn washed(code: &str) -> String {
 /// Says who must act. The accounts stop, as for a password that is surely wrong.
 fn needs_person(status: &OAuthStatus) -> MailError {
     let who = match status.settings.grant {
-        Grant::AuthorizationCode => "the mailbox's owner has to sign in to the provider on the credential's page",
+        Grant::AuthorizationCode | Grant::DeviceCode => {
+            "the mailbox's owner has to sign in to the provider on the credential's page"
+        }
         Grant::ClientCredentials => {
             "whoever manages the application at the provider has to see to its id, its secret and its permissions"
         }
@@ -423,19 +479,19 @@ fn needs_person(status: &OAuthStatus) -> MailError {
     MailError { is_certain: true, ..failed(ErrorKind::Authentication, &message) }
 }
 
-fn not_sealed(error: &SealsError) -> MailError {
+pub(crate) fn not_sealed(error: &SealsError) -> MailError {
     match error {
         SealsError::Store(error) => stored(error),
         other => failed(ErrorKind::Internal, &other.to_string()),
     }
 }
 
-fn stored(error: &StoreError) -> MailError {
+pub(crate) fn stored(error: &StoreError) -> MailError {
     tracing::error!(%error, "the store failed with OAuth 2.0 tokens");
     failed(ErrorKind::Storage, "the OAuth 2.0 tokens could not be read or stored")
 }
 
-fn failed(kind: ErrorKind, message: &str) -> MailError {
+pub(crate) fn failed(kind: ErrorKind, message: &str) -> MailError {
     MailError::new(kind, Stage::Authenticate, message)
 }
 
@@ -466,6 +522,15 @@ mod tests {
             let given = of(200, &format!(r#"{{"access_token":"a"{said}}}"#)).ok().unwrap();
             assert_eq!(given.life, Duration::from_secs(seconds), "{said}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_consent_is_read_by_either_name() {
+        let life = |said: &str| of(200, &format!(r#"{{"access_token":"a",{said}}}"#)).ok().unwrap().consent_life;
+        assert_eq!(life(r#""refresh_token_expires_in":604799"#), Some(Duration::from_secs(604_799)));
+        assert_eq!(life(r#""refresh_expires_in":"1800""#), Some(Duration::from_mins(30)));
+        assert_eq!(life(r#""refresh_expires_in":0"#), None);
+        assert_eq!(life(r#""expires_in":60"#), None);
     }
 
     #[test]

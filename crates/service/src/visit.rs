@@ -68,6 +68,7 @@ pub async fn open_submission(
         connector: open_route(store, vault, draft.destination.route).await?,
         authority: find_authority(store, &draft.destination).await?,
         credential,
+        credential_id: draft.credential_id,
         sender: draft.sender.clone(),
     })
 }

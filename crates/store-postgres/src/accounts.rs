@@ -570,7 +570,8 @@ mod tests {
         let database = Database::create().await;
         let store = PostgresStore::connect(&database.url).await.unwrap();
         let id = store.next_credential_id().await.unwrap();
-        let draft = CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None };
+        let draft =
+            CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None, secret_ends_on: None };
         store.add_credential(id, &draft, &SealedSecret(vec![0]), &[]).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         sqlx::query(MANY).bind(id.0).execute(&mut *tx).await.unwrap();

@@ -260,7 +260,18 @@ impl ConnectorStore for PostgresStore {
                     .await
                 }
             };
-        written.map_err(backend)?;
+        if written.map_err(backend)?.rows_affected() > 0 && error.is_none() {
+            sqlx::query!(
+                "UPDATE credentials SET last_accepted_at = $1
+                 WHERE id = (SELECT credential_id FROM connectors WHERE id = $2)
+                     AND (last_accepted_at IS NULL OR last_accepted_at < $1)",
+                at,
+                id.0
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(backend)?;
+        }
         tx.commit().await.map_err(backend)
     }
 

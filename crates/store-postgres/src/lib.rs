@@ -11,6 +11,7 @@ mod checks;
 mod connection_tests;
 mod connectors;
 mod credentials;
+mod devices;
 mod error;
 mod ledger;
 mod oauth;

@@ -122,17 +122,30 @@ mod tests {
         INSERT INTO tls_seen (account_id, epoch, version, suite, is_weak, not_after, issuer, fingerprint, first_seen_at)
         SELECT id, 0, 'TLSv1.2', '', id % 200 = 4, id, '', '', 0 FROM accounts";
 
+    const SECRETS: &str = "
+        INSERT INTO credentials (id, version, name, name_folded, search_folded, username, sealed, secret_set_at,
+            secret_set_by, secret_ends_on)
+        SELECT n, 1, 'Secret ' || n, 'secret ' || n, '', '', '', 0, '', CASE WHEN n % 200 = 5 THEN n END
+        FROM generate_series(100001, 120000) AS n";
+    const CONSENTS: &str = "
+        INSERT INTO oauth (credential_id, settings, state, consent_ends_at)
+        SELECT id, '', CASE WHEN id % 200 = 6 THEN 'needs_person' ELSE 'ok' END, CASE WHEN id % 200 = 7 THEN id END
+        FROM credentials WHERE id > 100000";
+
     #[tokio::test]
     async fn every_list_is_read_along_an_index() {
         let database = Database::create().await;
         let store = PostgresStore::connect(&database.url).await.unwrap();
         let id = store.next_credential_id().await.unwrap();
-        let draft = CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None };
+        let draft =
+            CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None, secret_ends_on: None };
         store.add_credential(id, &draft, &SealedSecret(vec![0]), &[]).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         sqlx::query(MANY).bind(id.0).execute(&mut *tx).await.unwrap();
         sqlx::query(SEEN).execute(&mut *tx).await.unwrap();
-        sqlx::query("ANALYZE accounts, tls_seen").execute(&mut *tx).await.unwrap();
+        sqlx::query(SECRETS).execute(&mut *tx).await.unwrap();
+        sqlx::query(CONSENTS).execute(&mut *tx).await.unwrap();
+        sqlx::query("ANALYZE accounts, tls_seen, credentials, oauth").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         for (list, index) in [
             (PostureList::Plain, "accounts_by_secure_connection"),
@@ -142,6 +155,9 @@ mod tests {
             (PostureList::WeakTls, "tls_seen_weak"),
             (PostureList::WeakTls, "accounts_failing_tls"),
             (PostureList::Silent, "accounts_silent"),
+            (PostureList::Secrets, "oauth_needs_person"),
+            (PostureList::Secrets, "oauth_consent_ends"),
+            (PostureList::Secrets, "credentials_secret_ends"),
         ] {
             let plan: Vec<String> =
                 sqlx::query_scalar("EXPLAIN SELECT COUNT(*) FROM posture WHERE list = $1 AND rank < $2")

@@ -60,6 +60,17 @@ impl SealStore for PostgresStore {
                 .fetch_all(self.reader())
                 .await
             }
+            SealedPlace::DeviceCodes => {
+                sqlx::query_as!(
+                    Record,
+                    r#"SELECT credential_id AS "id!", sealed AS "sealed!" FROM device_flows
+                     WHERE credential_id > $1 AND sealed IS NOT NULL ORDER BY credential_id LIMIT $2"#,
+                    after,
+                    limit
+                )
+                .fetch_all(self.reader())
+                .await
+            }
         };
         let row = |it: Record| SealedRow { at: place.of(it.id), sealed: SealedSecret(it.sealed) };
         Ok(records.map_err(backend)?.into_iter().map(row).collect())
@@ -93,6 +104,16 @@ impl SealStore for PostgresStore {
                     r#"SELECT CASE WHEN substr(consent, 1, 1) = '\x02'::BYTEA THEN substr(consent, 1, 9) ELSE substr(consent, 1, 1) END AS "head!: Vec<u8>",
                          COUNT(*) AS "n!: i64"
                      FROM oauth WHERE consent IS NOT NULL GROUP BY 1"#
+                )
+                .fetch_all(self.reader())
+                .await
+            }
+            SealedPlace::DeviceCodes => {
+                sqlx::query_as!(
+                    Counted,
+                    r#"SELECT CASE WHEN substr(sealed, 1, 1) = '\x02'::BYTEA THEN substr(sealed, 1, 9) ELSE substr(sealed, 1, 1) END AS "head!: Vec<u8>",
+                         COUNT(*) AS "n!: i64"
+                     FROM device_flows WHERE sealed IS NOT NULL GROUP BY 1"#
                 )
                 .fetch_all(self.reader())
                 .await
@@ -188,6 +209,16 @@ async fn replace(
         SealedPlace::OauthConsent => {
             sqlx::query!(
                 "UPDATE oauth SET consent = $1 WHERE credential_id = $2 AND consent = $3",
+                after,
+                at.id,
+                before
+            )
+            .execute(&mut **tx)
+            .await
+        }
+        SealedPlace::DeviceCodes => {
+            sqlx::query!(
+                "UPDATE device_flows SET sealed = $1 WHERE credential_id = $2 AND sealed = $3",
                 after,
                 at.id,
                 before

@@ -14,6 +14,7 @@ use service::ports::{CheckStore, Finished, Lease, Standing, StoreError, Way};
 
 use crate::{
     SqliteStore, Tx, audit,
+    credentials::ACCEPTED_EVERY,
     error::backend,
     posture,
     record::{RunRecord, clean, count},
@@ -469,17 +470,17 @@ async fn shares(tx: &mut Tx, lease: Lease, finished: &Finished) -> Result<bool, 
     Ok(shares)
 }
 
-/// That a server took the credential, at most once an hour: a report needs no more, and a row that all share is not fought over.
+/// That a server took the credential, now and then: see [`ACCEPTED_EVERY`].
 async fn note_accepted(tx: &mut Tx, lease: Lease, at: Timestamp) -> Result<(), StoreError> {
-    let an_hour_ago = at.0.saturating_sub(3_600_000_000);
+    let before = at.minus(ACCEPTED_EVERY).0;
     sqlx::query!(
         "UPDATE credentials SET last_accepted_at = $1
          WHERE id = (SELECT credential_id FROM accounts WHERE id = $2 AND setup = $3)
-             AND (last_accepted_at IS NULL OR last_accepted_at < $4)",
+             AND (last_accepted_at IS NULL OR last_accepted_at <= $4)",
         at.0,
         lease.account_id.0,
         lease.setup,
-        an_hour_ago
+        before
     )
     .execute(&mut **tx)
     .await

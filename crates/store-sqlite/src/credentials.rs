@@ -1,14 +1,17 @@
 //! Credentials on SQLite. Secrets are sealed before they come here.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::{
     account::{Choice, UsedBy},
     audit::AuditEntry,
-    credential::{Credential, CredentialDraft},
+    credential::{Credential, CredentialDraft, TokensLast},
     ids::CredentialId,
+    oauth::TokenState,
     page::{Page, PageRequest},
     text::fold,
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 use service::ports::{CredentialStore, SealedCredential, SealedSecret, StoreError};
 
@@ -20,6 +23,9 @@ use crate::{
     seals::check_key,
 };
 
+/// That a server took a credential is written once in this time: a row that many share is not fought over.
+pub(crate) const ACCEPTED_EVERY: Duration = Duration::from_mins(1);
+
 struct Record {
     id: i64,
     version: i64,
@@ -27,24 +33,38 @@ struct Record {
     username: String,
     secret_set_at: i64,
     secret_set_by: String,
-    is_oauth: bool,
     last_accepted_at: Option<i64>,
+    secret_ends_on: Option<i64>,
+    /// Of OAuth 2.0 tokens, as the next two.
+    state: Option<String>,
+    expires_at: Option<i64>,
+    consent_ends_at: Option<i64>,
     n_uses: i64,
 }
 
-impl From<Record> for Credential {
-    fn from(record: Record) -> Self {
-        Self {
+impl TryFrom<Record> for Credential {
+    type Error = StoreError;
+
+    fn try_from(record: Record) -> Result<Self, StoreError> {
+        let corrupt = StoreError::Corrupt { table: "oauth", column: "state", row: record.id };
+        let state = record.state.map(|it| TokenState::parse(&it).ok_or(corrupt)).transpose()?;
+        Ok(Self {
             id: CredentialId(record.id),
             version: record.version,
             name: record.name,
             username: record.username,
             secret_set_at: Timestamp(record.secret_set_at),
             secret_set_by: record.secret_set_by,
-            is_oauth: record.is_oauth,
+            is_oauth: state.is_some(),
             last_accepted_at: record.last_accepted_at.map(Timestamp),
+            secret_ends_on: record.secret_ends_on.map(Day),
+            tokens: state.map(|state| TokensLast {
+                state,
+                expires_at: record.expires_at.map(Timestamp),
+                consent_ends_at: record.consent_ends_at.map(Timestamp),
+            }),
             n_uses: count(record.n_uses),
-        }
+        })
     }
 }
 
@@ -62,11 +82,11 @@ impl CredentialStore for SqliteStore {
         let records = sqlx::query_as!(
             Record,
             r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by, last_accepted_at,
-                 EXISTS (SELECT 1 FROM oauth WHERE credential_id = credentials.id) AS "is_oauth!: bool",
+                 secret_ends_on, oauth.state AS "state?", oauth.expires_at, oauth.consent_ends_at,
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
-             FROM credentials
+             FROM credentials LEFT JOIN oauth ON oauth.credential_id = credentials.id
              WHERE search_folded LIKE $1 ESCAPE '\'
              ORDER BY name_folded LIMIT $2 OFFSET $3"#,
             wanted,
@@ -76,7 +96,8 @@ impl CredentialStore for SqliteStore {
         .fetch_all(self.reader())
         .await
         .map_err(backend)?;
-        Ok(Page::new(records.into_iter().map(Credential::from).collect(), count(total), page))
+        let items = records.into_iter().map(Credential::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::new(items, count(total), page))
     }
 
     async fn credential_choices(&self) -> Result<Vec<Choice>, StoreError> {
@@ -91,18 +112,18 @@ impl CredentialStore for SqliteStore {
         let record = sqlx::query_as!(
             Record,
             r#"SELECT id AS "id!", version, name, username, secret_set_at, secret_set_by, last_accepted_at,
-                 EXISTS (SELECT 1 FROM oauth WHERE credential_id = credentials.id) AS "is_oauth!: bool",
+                 secret_ends_on, oauth.state AS "state?", oauth.expires_at, oauth.consent_ends_at,
                  (SELECT COUNT(*) FROM accounts WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM connectors WHERE credential_id = credentials.id)
                  + (SELECT COUNT(*) FROM smtp_accounts WHERE credential_id = credentials.id) AS "n_uses!: i64"
-             FROM credentials
+             FROM credentials LEFT JOIN oauth ON oauth.credential_id = credentials.id
              WHERE id = $1"#,
             id.0
         )
         .fetch_optional(self.reader())
         .await
         .map_err(backend)?;
-        Ok(record.map(Credential::from))
+        record.map(Credential::try_from).transpose()
     }
 
     async fn sealed_credential(&self, id: CredentialId) -> Result<Option<SealedCredential>, StoreError> {
@@ -144,8 +165,8 @@ impl CredentialStore for SqliteStore {
         check_key(&mut tx, secret).await?;
         sqlx::query!(
             "INSERT INTO credentials (id, version, name, name_folded, search_folded, username, sealed, secret_set_at,
-                 secret_set_by)
-             VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8)",
+                 secret_set_by, secret_ends_on)
+             VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
             id.0,
             draft.name,
             fold(&draft.name),
@@ -153,7 +174,8 @@ impl CredentialStore for SqliteStore {
             draft.username,
             secret.0,
             at,
-            by
+            by,
+            draft.secret_ends_on.map(|it| it.0)
         )
         .execute(&mut *tx)
         .await
@@ -193,12 +215,14 @@ impl CredentialStore for SqliteStore {
         .map_err(backend)?;
         sqlx::query!(
             "UPDATE credentials
-             SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, username = $4
-             WHERE id = $5",
+             SET version = version + 1, name = $1, name_folded = $2, search_folded = $3, username = $4,
+                 secret_ends_on = $5
+             WHERE id = $6",
             draft.name,
             fold(&draft.name),
             searched(draft),
             draft.username,
+            draft.secret_ends_on.map(|it| it.0),
             id.0
         )
         .execute(&mut *tx)
@@ -206,9 +230,14 @@ impl CredentialStore for SqliteStore {
         .map_err(|it| taken(it, "name"))?;
         oauth::write(&mut tx, id, draft.oauth.as_ref()).await?;
         if let Some(secret) = secret {
+            // A new password was accepted by nobody yet.
             let (at, by) = set_by(audit);
             sqlx::query!(
-                "UPDATE credentials SET sealed = $1, secret_set_at = $2, secret_set_by = $3 WHERE id = $4",
+                "UPDATE credentials
+                 SET sealed = $1, secret_set_at = $2, secret_set_by = $3,
+                     last_accepted_at = CASE WHEN EXISTS (SELECT 1 FROM oauth WHERE credential_id = $4)
+                         THEN last_accepted_at END
+                 WHERE id = $4",
                 secret.0,
                 at,
                 by,
@@ -230,6 +259,30 @@ impl CredentialStore for SqliteStore {
         check_version(&mut tx, id, version).await?;
         sqlx::query!("DELETE FROM credentials WHERE id = $1", id.0).execute(&mut *tx).await.map_err(in_use)?;
         audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)
+    }
+
+    async fn note_accepted(&self, id: CredentialId, at: Timestamp) -> Result<(), StoreError> {
+        // Most have nothing to write: they look before they wait for their turn.
+        let before = at.minus(ACCEPTED_EVERY).0;
+        let last = sqlx::query_scalar!("SELECT last_accepted_at FROM credentials WHERE id = $1", id.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(backend)?;
+        if last.flatten().is_some_and(|it| it > before) {
+            return Ok(());
+        }
+        let mut tx = self.begin_light().await?;
+        sqlx::query!(
+            "UPDATE credentials SET last_accepted_at = $1
+             WHERE id = $2 AND (last_accepted_at IS NULL OR last_accepted_at <= $3)",
+            at.0,
+            id.0,
+            before
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 

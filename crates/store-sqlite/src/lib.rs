@@ -12,6 +12,7 @@ mod checks;
 mod connection_tests;
 mod connectors;
 mod credentials;
+mod devices;
 mod error;
 mod ledger;
 mod oauth;

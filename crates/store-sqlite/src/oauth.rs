@@ -9,13 +9,14 @@ use domain::{
 };
 use service::ports::{Consent, KeptTokens, OAuthRow, OAuthStore, SealedSecret, StoreError};
 
-use crate::{SqliteStore, Tx, audit, credentials::resume_stopped, error::backend, seals::check_key};
+use crate::{SqliteStore, Tx, audit, credentials::resume_stopped, devices, error::backend, seals::check_key};
 
 #[async_trait]
 impl OAuthStore for SqliteStore {
     async fn find_oauth(&self, id: CredentialId) -> Result<Option<OAuthRow>, StoreError> {
         let row = sqlx::query!(
-            "SELECT settings, state, message, tokens, obtained_at, expires_at, renew_at FROM oauth WHERE credential_id = $1",
+            "SELECT settings, state, message, tokens, obtained_at, expires_at, renew_at, consent_ends_at
+             FROM oauth WHERE credential_id = $1",
             id.0
         )
         .fetch_optional(self.reader())
@@ -29,6 +30,7 @@ impl OAuthStore for SqliteStore {
             message: row.message,
             obtained_at: row.obtained_at.map(Timestamp),
             expires_at: row.expires_at.map(Timestamp),
+            consent_ends_at: row.consent_ends_at.map(Timestamp),
         };
         Ok(Some(OAuthRow { status, tokens: row.tokens.map(SealedSecret), renew_at: row.renew_at.map(Timestamp) }))
     }
@@ -68,13 +70,14 @@ impl OAuthStore for SqliteStore {
         check_key(&mut tx, &kept.sealed).await?;
         let written = sqlx::query!(
             "UPDATE oauth
-             SET tokens = $1, obtained_at = $2, expires_at = $3, renew_at = $4, state = 'ok', message = NULL,
-                 lease_until = NULL
-             WHERE credential_id = $5 AND fence = $6",
+             SET tokens = $1, obtained_at = $2, expires_at = $3, renew_at = $4, consent_ends_at = $5, state = 'ok',
+                 message = NULL, lease_until = NULL
+             WHERE credential_id = $6 AND fence = $7",
             kept.sealed.0,
             kept.obtained_at.0,
             kept.expires_at.0,
             kept.renew_at.0,
+            kept.consent_ends_at.map(|it| it.0),
             id.0,
             fence
         )
@@ -199,12 +202,12 @@ pub(crate) async fn write(tx: &mut Tx, id: CredentialId, settings: Option<&OAuth
         return Ok(());
     };
     let json = serde_json::to_string(settings).map_err(|it| StoreError::Backend(Box::new(it)))?;
-    sqlx::query!(
+    let changed = sqlx::query!(
         "INSERT INTO oauth (credential_id, settings, state) VALUES ($1, $2, 'never')
          ON CONFLICT (credential_id) DO UPDATE
          SET settings = excluded.settings, state = 'never', message = NULL, tokens = NULL, obtained_at = NULL,
              expires_at = NULL, renew_at = NULL, fence = oauth.fence + 1, lease_until = NULL, consent_hash = NULL,
-             consent = NULL, consent_until = NULL
+             consent = NULL, consent_until = NULL, consent_ends_at = NULL
          WHERE oauth.settings <> excluded.settings",
         id.0,
         json
@@ -212,6 +215,9 @@ pub(crate) async fn write(tx: &mut Tx, id: CredentialId, settings: Option<&OAuth
     .execute(&mut **tx)
     .await
     .map_err(backend)?;
+    if changed.rows_affected() > 0 {
+        devices::cancel(tx, id).await?;
+    }
     Ok(())
 }
 

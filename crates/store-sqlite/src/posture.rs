@@ -127,7 +127,8 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let store = SqliteStore::open(&format!("sqlite://{}/posthorn.db", folder.path().display())).await.unwrap();
         let id = store.next_credential_id().await.unwrap();
-        let draft = CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None };
+        let draft =
+            CredentialDraft { name: "c".to_owned(), username: "c".to_owned(), oauth: None, secret_ends_on: None };
         store.add_credential(id, &draft, &SealedSecret(vec![0]), &[]).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         sqlx::query(MANY).bind(id.0).execute(&mut *tx).await.unwrap();
@@ -155,6 +156,9 @@ mod tests {
             "accounts_silent (<expr><?)",
             "tls_seen_weak (is_weak=?)",
             "tls_seen_not_after (not_after>? AND not_after<?)",
+            "oauth_needs_person (state=?)",
+            "oauth_consent_ends (consent_ends_at>? AND consent_ends_at<?)",
+            "credentials_secret_ends (<expr><?)",
         ] {
             assert!(plan.iter().any(|it| it.contains(index)), "{index}: {plan:?}");
         }

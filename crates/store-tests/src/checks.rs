@@ -321,7 +321,7 @@ pub async fn a_failure_of_what_was_changed_meanwhile_does_not_count(store: Subje
     let lease = take(&store, id).await;
     let run = store.start_run(lease, at(6)).await.unwrap();
     let named = store.find_credential(owner).await.unwrap().unwrap();
-    let change = CredentialDraft { name: named.name, username: named.username, oauth: None };
+    let change = CredentialDraft { name: named.name, username: named.username, oauth: None, secret_ends_on: None };
     store.change_credential(owner, named.version, &change, Some(&SealedSecret(vec![2])), &[]).await.unwrap();
     let run =
         CheckRun { finished_at: Some(at(7)), outcome: Outcome::Failed, ..store.find_run(run).await.unwrap().unwrap() };

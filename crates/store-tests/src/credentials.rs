@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn new(name: &str, username: &str) -> CredentialDraft {
-    CredentialDraft { name: name.to_owned(), username: username.to_owned(), oauth: None }
+    CredentialDraft { name: name.to_owned(), username: username.to_owned(), oauth: None, secret_ends_on: None }
 }
 
 pub async fn a_credential_comes_back_as_it_was_added(store: Subject) {

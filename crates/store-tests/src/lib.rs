@@ -16,6 +16,7 @@ pub mod checks;
 pub mod connection_tests;
 pub mod connectors;
 pub mod credentials;
+pub mod devices;
 pub mod ledger;
 pub mod oauth;
 pub mod postgres;
@@ -87,7 +88,15 @@ macro_rules! conformance {
                 what_is_due_is_renewed_until_the_provider_refuses,
                 a_consent_ends_the_stop_of_the_accounts,
                 a_consent_is_taken_once_and_not_too_late,
-                a_success_notes_that_the_credential_was_accepted_once_an_hour,
+                a_success_notes_that_the_credential_was_accepted_once_a_minute,
+                a_credential_says_when_its_consent_and_its_secret_end,
+                what_a_server_accepted_is_noted_once_a_minute_and_not_for_a_new_secret,
+            }
+            devices {
+                one_is_pending_until_its_code_is_too_old,
+                one_asks_at_a_time_and_never_too_soon,
+                tokens_and_the_end_of_the_flow_are_kept_together,
+                who_ends_it_fences_out_who_asks,
             }
             connectors {
                 a_connector_comes_back_as_it_was_added,
@@ -130,6 +139,7 @@ macro_rules! conformance {
                 what_was_seen_of_tls_lasts_until_something_else_is_seen,
                 a_handshake_that_fails_is_weak_tls,
                 what_is_shared_by_many_or_silent_for_long_is_listed,
+                what_ends_of_a_credential_is_listed_and_leads_to_its_page,
             }
             smtp {
                 a_record_comes_back_as_it_was_added,

@@ -6,10 +6,12 @@ use domain::{
     account::{Failure, Health},
     audit::AuditAction,
     check::ErrorKind,
-    credential::CredentialDraft,
+    credential::{CredentialDraft, TokensLast},
     ids::CredentialId,
     notices::Webhook,
     oauth::{Grant, OAuthDraft, Provider, TokenState},
+    page::PageRequest,
+    time::Day,
 };
 use service::ports::{Consent, KeptTokens, SealedSecret, StoreError};
 
@@ -18,7 +20,7 @@ use crate::{
     samples::{at, draft as account_draft, entry},
 };
 
-fn settings(client_id: &str) -> OAuthDraft {
+pub(crate) fn settings(client_id: &str) -> OAuthDraft {
     OAuthDraft {
         provider: Provider::Other,
         grant: Grant::AuthorizationCode,
@@ -26,34 +28,36 @@ fn settings(client_id: &str) -> OAuthDraft {
         client_id: client_id.to_owned(),
         scopes: "mail".to_owned(),
         authorize_url: Some(Webhook::parse("https://id.example.org/authorize").unwrap()),
+        device_url: None,
         token_url: Webhook::parse("https://id.example.org/token").unwrap(),
     }
 }
 
-fn draft(settings: Option<OAuthDraft>) -> CredentialDraft {
-    CredentialDraft { name: "a".to_owned(), username: "ana".to_owned(), oauth: settings }
+pub(crate) fn draft(settings: Option<OAuthDraft>) -> CredentialDraft {
+    CredentialDraft { name: "a".to_owned(), username: "ana".to_owned(), oauth: settings, secret_ends_on: None }
 }
 
-async fn credential(store: &Subject) -> CredentialId {
+pub(crate) async fn credential(store: &Subject) -> CredentialId {
     let id = store.next_credential_id().await.unwrap();
     store.add_credential(id, &draft(Some(settings("one"))), &SealedSecret(vec![1]), &[]).await.unwrap();
     id
 }
 
-fn tokens(n: u8, seconds: i64) -> KeptTokens {
+pub(crate) fn tokens(n: u8, seconds: i64) -> KeptTokens {
     KeptTokens {
         sealed: SealedSecret(vec![n]),
         obtained_at: at(seconds),
         expires_at: at(seconds + 100),
         renew_at: at(seconds + 75),
+        consent_ends_at: None,
     }
 }
 
-async fn take(store: &Subject, id: CredentialId, seconds: i64) -> Option<i64> {
+pub(crate) async fn take(store: &Subject, id: CredentialId, seconds: i64) -> Option<i64> {
     store.take_renewal(id, at(seconds), at(seconds).plus(Duration::from_mins(1)), false).await.unwrap()
 }
 
-async fn state(store: &Subject, id: CredentialId) -> (TokenState, Option<SealedSecret>) {
+pub(crate) async fn state(store: &Subject, id: CredentialId) -> (TokenState, Option<SealedSecret>) {
     let row = store.find_oauth(id).await.unwrap().unwrap();
     (row.status.state, row.tokens)
 }
@@ -173,7 +177,7 @@ pub async fn a_consent_is_taken_once_and_not_too_late(store: Subject) {
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
 }
 
-pub async fn a_success_notes_that_the_credential_was_accepted_once_an_hour(store: Subject) {
+pub async fn a_success_notes_that_the_credential_was_accepted_once_a_minute(store: Subject) {
     let id = credential(&store).await;
     let account = store.add_account(&account_draft("one", id), None, &[]).await.unwrap();
     let accepted = async || store.find_credential(id).await.unwrap().unwrap().last_accepted_at;
@@ -186,8 +190,44 @@ pub async fn a_success_notes_that_the_credential_was_accepted_once_an_hour(store
         Failure { kind: ErrorKind::Timeout, message: String::new(), since: at(1), n_failures: 1, is_stopped: false };
     check(1, Some(failure)).await;
     assert_eq!(accepted().await, None);
-    for (seconds, expected) in [(2, 2), (3000, 2), (3603, 3603)] {
+    for (seconds, expected) in [(2, 2), (60, 2), (62, 62)] {
         check(seconds, None).await;
         assert_eq!(accepted().await, Some(at(expected)), "{seconds}");
     }
+}
+
+pub async fn a_credential_says_when_its_consent_and_its_secret_end(store: Subject) {
+    let id = credential(&store).await;
+    let found = async || store.find_credential(id).await.unwrap().unwrap();
+    let before = found().await;
+    assert_eq!((before.secret_ends_on, before.tokens.unwrap().state), (None, TokenState::Never));
+    let fence = take(&store, id, 0).await.unwrap();
+    let kept = KeptTokens { consent_ends_at: Some(at(5000)), ..tokens(1, 0) };
+    store.keep_tokens(id, fence, &kept, &[]).await.unwrap();
+    let ends_on = Day::parse("2027-01-31");
+    let dated = CredentialDraft { secret_ends_on: ends_on, ..draft(Some(settings("one"))) };
+    store.change_credential(id, 1, &dated, None, &[]).await.unwrap();
+    let last = found().await;
+    let tokens = TokensLast { state: TokenState::Ok, expires_at: Some(at(100)), consent_ends_at: Some(at(5000)) };
+    assert_eq!((last.secret_ends_on, last.tokens), (ends_on, Some(tokens)));
+    assert_eq!(store.find_oauth(id).await.unwrap().unwrap().status.consent_ends_at, Some(at(5000)));
+    let listed = store.list_credentials("", PageRequest::default()).await.unwrap();
+    assert_eq!(listed.items, [found().await]);
+}
+
+pub async fn what_a_server_accepted_is_noted_once_a_minute_and_not_for_a_new_secret(store: Subject) {
+    let id = store.next_credential_id().await.unwrap();
+    store.add_credential(id, &draft(None), &SealedSecret(vec![1]), &[]).await.unwrap();
+    let accepted = async || store.find_credential(id).await.unwrap().unwrap().last_accepted_at;
+    for (seconds, expected) in [(10, 10), (69, 10), (70, 70), (60, 70)] {
+        store.note_accepted(id, at(seconds)).await.unwrap();
+        assert_eq!(accepted().await, Some(at(expected)), "{seconds}");
+    }
+    store.change_credential(id, 1, &draft(None), None, &[]).await.unwrap();
+    assert_eq!(accepted().await, Some(at(70)));
+    store.change_credential(id, 2, &draft(None), Some(&SealedSecret(vec![2])), &[]).await.unwrap();
+    assert_eq!(accepted().await, None);
+    // A version is what people changed.
+    store.note_accepted(id, at(80)).await.unwrap();
+    assert_eq!(store.find_credential(id).await.unwrap().unwrap().version, 3);
 }

@@ -3,15 +3,19 @@
 use domain::{
     account::{AccountDraft, Destination, Health, KeyPin, Security, Trust},
     check::{CheckError, ErrorKind, Outcome},
+    credential::CredentialDraft,
     ids::AccountId,
     page::PageRequest,
     posture::{PostureList, PostureQuery, PostureSubject, TlsSeen},
-    time::Day,
+    time::{Day, Timestamp},
 };
+
+use service::ports::{KeptTokens, SealedSecret};
 
 use crate::{
     Subject,
     checks::check_once,
+    oauth::settings,
     samples::{at, authority, credential, draft, finished, take},
 };
 
@@ -149,4 +153,49 @@ pub async fn what_is_shared_by_many_or_silent_for_long_is_listed(store: Subject)
     // The sample authority ends at 1,000,000 s.
     assert_eq!(names(&store, PostureList::Authorities, at(1_000_001).0).await, ["Ours"]);
     assert_eq!(names(&store, PostureList::Authorities, at(1_000_000).0).await, [""; 0]);
+}
+
+pub async fn what_ends_of_a_credential_is_listed_and_leads_to_its_page(store: Subject) {
+    let day = |n: i64| Some(Timestamp::from_seconds(n * 86_400));
+    // Refused, its consent ends, its secret ends, a password that ends, and one of which nothing is known.
+    let mut oauth = Vec::new();
+    for name in ["refused", "consent", "dated"] {
+        let id = store.next_credential_id().await.unwrap();
+        let secret_ends_on = Day::parse("1970-01-03").filter(|_| name == "dated");
+        let draft =
+            CredentialDraft { name: name.to_owned(), secret_ends_on, ..crate::oauth::draft(Some(settings(name))) };
+        store.add_credential(id, &draft, &SealedSecret(vec![1]), &[]).await.unwrap();
+        oauth.push(id);
+    }
+    let fence = crate::oauth::take(&store, oauth[0], 0).await.unwrap();
+    store.refuse_tokens(oauth[0], fence, "invalid_grant").await.unwrap();
+    let fence = crate::oauth::take(&store, oauth[1], 0).await.unwrap();
+    let kept = KeptTokens { consent_ends_at: day(1), ..crate::oauth::tokens(1, 0) };
+    store.keep_tokens(oauth[1], fence, &kept, &[]).await.unwrap();
+    credential(&store, "unknown").await;
+    let password = store.next_credential_id().await.unwrap();
+    let ends = CredentialDraft {
+        name: "password".to_owned(),
+        secret_ends_on: Day::parse("1970-01-04"),
+        ..crate::oauth::draft(None)
+    };
+    store.add_credential(password, &ends, &SealedSecret(vec![1]), &[]).await.unwrap();
+    let page = store.list_posture(PostureList::Secrets, ALL, PageRequest::default()).await.unwrap();
+    let rows: Vec<_> = page.items.into_iter().map(|it| (it.subject, it.detail, it.at)).collect();
+    assert_eq!(
+        rows,
+        [
+            (PostureSubject::OAuth(oauth[0]), "refused invalid_grant".to_owned(), None),
+            (PostureSubject::OAuth(oauth[1]), "consent".to_owned(), day(1)),
+            (PostureSubject::OAuth(oauth[2]), "secret".to_owned(), day(2)),
+            (PostureSubject::Credential(password), "secret".to_owned(), day(3)),
+        ]
+    );
+    let within = |n: i64| n * 86_400_000_000;
+    assert_eq!(names(&store, PostureList::Secrets, within(2)).await, ["refused", "consent"]);
+    assert_eq!(store.count_posture(PostureList::Secrets, within(3)).await.unwrap(), 3);
+    // Where many share one, the row leads to the page of its kind as well.
+    store.add_account(&draft("one", oauth[2]), None, &[]).await.unwrap();
+    let shared = store.list_posture(PostureList::Shared, 0, PageRequest::default()).await.unwrap();
+    assert_eq!(shared.items[0].subject, PostureSubject::OAuth(oauth[2]));
 }

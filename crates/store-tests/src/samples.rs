@@ -39,7 +39,12 @@ pub fn entry(action: AuditAction, actor: &str, subject: &str) -> AuditEntry {
 
 pub async fn credential(store: &Subject, name: &str) -> CredentialId {
     let id = store.next_credential_id().await.unwrap();
-    let draft = CredentialDraft { name: name.to_owned(), username: format!("{name}@example.org"), oauth: None };
+    let draft = CredentialDraft {
+        name: name.to_owned(),
+        username: format!("{name}@example.org"),
+        oauth: None,
+        secret_ends_on: None,
+    };
     let audit = [entry(AuditAction::CredentialAdded, "ana", name)];
     store.add_credential(id, &draft, &SealedSecret(vec![1, 2, 3]), &audit).await.unwrap();
     id

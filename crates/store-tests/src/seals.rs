@@ -10,8 +10,8 @@ use domain::{
 };
 use service::{
     ports::{
-        Consent, FIRST_KEY, InstanceKeys, KeptTokens, KeyChange, Resealed, SEALING_KEY, SealedAt, SealedCount,
-        SealedPlace, SealedRow, SealedSecret, StoreError,
+        Consent, FIRST_KEY, InstanceKeys, KeptTokens, KeyChange, NewDeviceFlow, Resealed, SEALING_KEY, SealedAt,
+        SealedCount, SealedPlace, SealedRow, SealedSecret, StoreError,
     },
     vault::{KeyId, sealed_by},
 };
@@ -45,9 +45,10 @@ fn draft(name: &str) -> CredentialDraft {
         client_id: "posthorn".to_owned(),
         scopes: "mail".to_owned(),
         authorize_url: Some(Webhook::parse("https://id.example.org/authorize").unwrap()),
+        device_url: None,
         token_url: Webhook::parse("https://id.example.org/token").unwrap(),
     };
-    CredentialDraft { name: name.to_owned(), username: "ana".to_owned(), oauth: Some(oauth) }
+    CredentialDraft { name: name.to_owned(), username: "ana".to_owned(), oauth: Some(oauth), secret_ends_on: None }
 }
 
 async fn add(store: &Subject, name: &str, sealed: &SealedSecret) -> Result<CredentialId, StoreError> {
@@ -57,7 +58,7 @@ async fn add(store: &Subject, name: &str, sealed: &SealedSecret) -> Result<Crede
 
 async fn keep_tokens(store: &Subject, id: CredentialId, sealed: SealedSecret) -> Result<(), StoreError> {
     let fence = store.take_renewal(id, at(0), at(60), true).await.unwrap().unwrap();
-    let kept = KeptTokens { sealed, obtained_at: at(0), expires_at: at(100), renew_at: at(75) };
+    let kept = KeptTokens { sealed, obtained_at: at(0), expires_at: at(100), renew_at: at(75), consent_ends_at: None };
     store.keep_tokens(id, fence, &kept, &[]).await
 }
 
@@ -67,11 +68,25 @@ async fn start_consent(store: &Subject, id: CredentialId, sealed: SealedSecret) 
     store.start_consent(id, &consent).await
 }
 
+/// Begins when the one before is over.
+async fn start_device(store: &Subject, id: CredentialId, sealed: SealedSecret, from: i64) -> Result<(), StoreError> {
+    let new = NewDeviceFlow {
+        sealed,
+        started_by: "ana".to_owned(),
+        started_at: at(from),
+        until: at(from + 600),
+        interval_s: 5,
+        poll_at: at(from + 5),
+    };
+    store.start_device(id, &new, &[]).await
+}
+
 /// A credential with a secret in each place.
 async fn filled(store: &Subject, name: &str, by: &str) -> CredentialId {
     let id = add(store, name, &seal(by, 1)).await.unwrap();
     keep_tokens(store, id, seal(by, 2)).await.unwrap();
     start_consent(store, id, seal(by, 3)).await.unwrap();
+    start_device(store, id, seal(by, 4), 0).await.unwrap();
     id
 }
 
@@ -116,17 +131,28 @@ pub async fn only_the_key_that_seals_may_seal(store: Subject) {
         assert_other_key(&add(&store, "b", &old).await);
         assert_other_key(&store.change_credential(id, 1, &draft("a"), Some(&old), &[]).await);
         assert_other_key(&keep_tokens(&store, id, old.clone()).await);
-        assert_other_key(&start_consent(&store, id, old).await);
+        assert_other_key(&start_consent(&store, id, old.clone()).await);
+        assert_other_key(&start_device(&store, id, old.clone(), 700).await);
+        let claim = store.claim_device(id, at(5), at(5)).await.unwrap().unwrap();
+        let kept = KeptTokens {
+            sealed: old,
+            obtained_at: at(0),
+            expires_at: at(100),
+            renew_at: at(75),
+            consent_ends_at: None,
+        };
+        assert_other_key(&store.grant_device(id, claim.fence, &kept, &[]).await);
     }
     for (place, secret) in SealedPlace::ALL.into_iter().zip(1..) {
         assert_eq!(stored(&store, place.of(id.0)).await, Some(seal(OLD, secret)), "{place:?}");
     }
     // Without a secret nothing is asked of any key.
     assert_eq!(store.change_credential(id, 1, &draft("a"), None, &[]).await.unwrap(), 2);
-    assert_eq!(store.change_credential(id, 2, &draft("a"), Some(&seal(NEW, 4)), &[]).await.unwrap(), 3);
-    keep_tokens(&store, id, seal(NEW, 5)).await.unwrap();
-    start_consent(&store, id, seal(NEW, 6)).await.unwrap();
-    for (place, secret) in SealedPlace::ALL.into_iter().zip(4..) {
+    assert_eq!(store.change_credential(id, 2, &draft("a"), Some(&seal(NEW, 11)), &[]).await.unwrap(), 3);
+    keep_tokens(&store, id, seal(NEW, 12)).await.unwrap();
+    start_consent(&store, id, seal(NEW, 13)).await.unwrap();
+    start_device(&store, id, seal(NEW, 14), 700).await.unwrap();
+    for (place, secret) in SealedPlace::ALL.into_iter().zip(11..) {
         assert_eq!(stored(&store, place.of(id.0)).await, Some(seal(NEW, secret)), "{place:?}");
     }
     add(&store, "b", &seal(NEW, 7)).await.unwrap();

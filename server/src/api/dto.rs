@@ -94,6 +94,7 @@ impl Body {
             username: self.text("username"),
             secret: SecretInput(self.text("secret")),
             private_key: SecretInput::default(),
+            secret_ends_on: self.0.contains_key("secret_ends_on").then(|| self.text("secret_ends_on")),
             version: self.text("version"),
         }
     }
@@ -541,6 +542,8 @@ pub(crate) struct CredentialIn {
     username: String,
     /// Only ever written; left out on a change, the stored one stays.
     secret: Option<String>,
+    /// The day on which the secret ends where it was given: `2027-01-31`. Left out on a change, it stays as long as the secret.
+    secret_ends_on: Option<String>,
 }
 
 /// What is sent to add or change a network connector.
@@ -716,8 +719,16 @@ pub(crate) struct CredentialOut {
     secret_set_at: String,
     /// `password` or `oauth`.
     kind: &'static str,
-    /// When a mail server let it in last, exact to the hour.
+    /// When a server let it in last, exact to a minute; of a new secret, nothing until one does.
     last_accepted_at: Option<String>,
+    /// The day on which the secret ends where it was given, if somebody said.
+    secret_ends_on: Option<String>,
+    /// Of the access token, which is renewed before; so are the next two of `oauth` alone.
+    token_expires_at: Option<String>,
+    /// Of the refresh token, if the provider says when it ends.
+    consent_ends_at: Option<String>,
+    #[schema(examples("never", "ok", "needs_person"))]
+    token_state: Option<&'static str>,
     used_by: u64,
 }
 
@@ -731,6 +742,10 @@ impl From<Credential> for CredentialOut {
             secret_set_at: it.secret_set_at.to_string(),
             kind: if it.is_oauth { "oauth" } else { "password" },
             last_accepted_at: it.last_accepted_at.map(|it| it.to_string()),
+            secret_ends_on: it.secret_ends_on.map(|it| it.to_string()),
+            token_expires_at: it.tokens.and_then(|it| it.expires_at).map(|it| it.to_string()),
+            consent_ends_at: it.tokens.and_then(|it| it.consent_ends_at).map(|it| it.to_string()),
+            token_state: it.tokens.map(|it| it.state.as_str()),
             used_by: it.n_uses,
         }
     }

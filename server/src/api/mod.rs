@@ -11,6 +11,7 @@ mod discovery;
 pub(crate) mod dto;
 mod ledger;
 mod messages;
+pub(crate) mod oauth;
 mod path;
 mod posture;
 mod problem;
@@ -76,6 +77,10 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(messages::attachment))
         .routes(routes!(credentials::list, credentials::add))
         .routes(routes!(credentials::load, credentials::change, credentials::remove))
+        .routes(routes!(oauth::add))
+        .routes(routes!(oauth::load, oauth::change))
+        .routes(routes!(oauth::fetch))
+        .routes(routes!(oauth::device, oauth::start_device, oauth::cancel_device))
         .routes(routes!(connectors::list, connectors::add))
         .routes(routes!(connectors::load, connectors::change, connectors::remove))
         .routes(routes!(connectors::test))

@@ -17,7 +17,17 @@ use crate::http::Web;
 /// How many records a list has.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PostureCountOut {
-    #[schema(examples("plain", "skipped", "pinned", "certificates", "authorities", "weak_tls", "shared", "silent"))]
+    #[schema(examples(
+        "plain",
+        "skipped",
+        "pinned",
+        "certificates",
+        "authorities",
+        "weak_tls",
+        "shared",
+        "silent",
+        "secrets"
+    ))]
     list: &'static str,
     records: u64,
 }
@@ -25,11 +35,12 @@ pub(super) struct PostureCountOut {
 /// One record of a list.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PostureItem {
-    #[schema(examples("account", "smtp", "credential", "authority"))]
+    #[schema(examples("account", "smtp", "credential", "oauth", "authority"))]
     kind: &'static str,
     id: i64,
     name: String,
-    /// Address and port, a reason, a pin, an issuer, a subject, version and suite, or a user name.
+    /// Address and port, a reason, a pin, an issuer, a subject, version and suite, or a user name. Of `secrets`, what ends:
+    /// `consent`, `secret`, or `refused` and the code by which the provider refuses.
     detail: String,
     /// When it ends, succeeded last, or began to fail.
     at: Option<String>,

@@ -49,6 +49,11 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", detail)
     }
 
+    /// Somebody who was asked for it, such as a provider of tokens, did not do their part.
+    pub(super) fn upstream(detail: String) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "Bad Gateway", detail)
+    }
+
     pub(crate) fn of(error: &Error) -> Self {
         let detail = error.to_string();
         match error {

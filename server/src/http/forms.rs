@@ -258,10 +258,11 @@ pub(super) async fn rotate_credential(State(web): State<Web>, Path(id): Path<i64
         Err(response) => return response,
     };
     let path = format!("{CREDENTIALS}/rotate/{id}");
-    let kept = form.without_secrets();
-    match web.service.credentials().rotate(&actor, CredentialId(id), &form.version, form.secret).await {
+    match web.service.credentials().rotate(&actor, CredentialId(id), &form).await {
         Ok(()) => Redirect::to(&format!("{path}?flash=credential-saved")).into_response(),
-        Err(error @ (Error::Invalid(_) | Error::Conflict)) => come_back(&web, &parts, &path, kept, error).await,
+        Err(error @ (Error::Invalid(_) | Error::Conflict)) => {
+            come_back(&web, &parts, &path, form.without_secrets(), error).await
+        }
         Err(error) => refusal(&error),
     }
 }

@@ -88,6 +88,8 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route("/settings/credentials/oauth/{id}", get(pages::page).post(oauth::save))
         .route("/settings/credentials/oauth/{id}/start", get(pages::page).post(oauth::start))
         .route("/settings/credentials/oauth/{id}/fetch", get(pages::page).post(oauth::fetch))
+        .route("/settings/credentials/oauth/{id}/device", get(pages::page).post(oauth::start_device))
+        .route("/settings/credentials/oauth/{id}/device/cancel", post(oauth::cancel_device))
         .route("/settings/connectors/save/{id}", get(pages::page).post(forms::save_connector))
         .route("/settings/connectors/delete/{id}", post(forms::delete_connector))
         .route("/settings/connectors/host-key/{id}", post(forms::approve_host_key))

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{ids::CredentialId, oauth::OAuthForm};
-use service::{Callback, ports::MailError};
+use service::{Callback, Error, ports::MailError};
 
 use super::{
     Web,
@@ -77,6 +77,32 @@ pub(super) async fn callback(State(web): State<Web>, Query(callback): Query<Call
     let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
     match web.service.oauth().finish(&actor, &callback).await {
         Ok((id, obtained)) => ended(&web, &parts, &format!("{PATH}/{id}"), id, obtained).await,
+        Err(error) => refusal(&error),
+    }
+}
+
+/// Asks for a device code. What came of it is on a page that can be looked at again.
+pub(super) async fn start_device(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let parts = request.into_parts().0;
+    let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let path = format!("{PATH}/{id}/device");
+    match web.service.oauth().start_device(&actor, CredentialId(id)).await {
+        // Somebody else was faster: there is a code.
+        Ok(Ok(())) | Err(Error::Conflict) => Redirect::to(&format!("{path}?follow=1")).into_response(),
+        Ok(Err(error)) => {
+            let outcome = Outcome { go: None, error: Some(error.message) };
+            show(&web, &parts, &path, StatusCode::BAD_GATEWAY, outcome).await
+        }
+        Err(error) => refusal(&error),
+    }
+}
+
+pub(super) async fn cancel_device(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let parts = request.into_parts().0;
+    let Some(actor) = actor(&parts) else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.oauth().cancel_device(&actor, CredentialId(id)).await {
+        // What is over already is shown as it ended.
+        Ok(()) | Err(Error::NotFound) => Redirect::to(&format!("{PATH}/{id}/device")).into_response(),
         Err(error) => refusal(&error),
     }
 }

@@ -15,6 +15,7 @@ use domain::{
     connection_test::TestRecord,
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
+    device::DeviceState,
     ids::{
         AccountId, AgentId, AuthorityId, CheckRunId, ConnectionTestId, ConnectorId, CredentialId, DeliveryId,
         IncidentId, MessageId, RemoteId, ReportRunId, ScheduleId, SmtpId, UserId,
@@ -30,7 +31,11 @@ use domain::{
 };
 use service::ports::{
     AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, Consent, CredentialStore, Finished, InstanceKeys, KeptTokens, KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore, SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    ConnectorStore, Consent, CredentialStore, DeviceClaim, DeviceRow, DeviceStore, Finished, InstanceKeys, KeptTokens,
+    KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewDeviceFlow, NewTest, OAuthRow, OAuthStore, Part,
+    PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore,
+    SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store,
+    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
 };
 
 use crate::faults::{Fault, Faults};
@@ -41,7 +46,7 @@ pub(crate) struct FaultyStore {
 }
 
 /// What is for looking at only, and comes by the clock on the wall: it counts as no step.
-const UNCOUNTED: [&str; 8] = [
+const UNCOUNTED: [&str; 9] = [
     "record_stages",
     "touch_instance",
     "list_instances",
@@ -50,6 +55,7 @@ const UNCOUNTED: [&str; 8] = [
     "extend_leases",
     "connectors_elsewhere",
     "due_renewals",
+    "due_devices",
 ];
 
 fn failed(fault: Fault) -> StoreError {
@@ -115,6 +121,7 @@ delegate! {
         add_credential(id: CredentialId, draft: &CredentialDraft, secret: &SealedSecret, audit: &[AuditEntry]) -> ();
         change_credential(id: CredentialId, version: i64, draft: &CredentialDraft, secret: Option<&SealedSecret>, audit: &[AuditEntry]) -> i64;
         remove_credential(id: CredentialId, version: i64, audit: &[AuditEntry]) -> ();
+        note_accepted(id: CredentialId, at: Timestamp) -> ();
         credential_used_by(id: CredentialId) -> UsedBy;
     }
     OAuthStore {
@@ -126,6 +133,16 @@ delegate! {
         due_renewals(now: Timestamp, limit: u32) -> Vec<CredentialId>;
         start_consent(id: CredentialId, consent: &Consent) -> ();
         take_consent(hash: &[u8], now: Timestamp) -> Option<(CredentialId, SealedSecret)>;
+    }
+    DeviceStore {
+        find_device(id: CredentialId) -> Option<DeviceRow>;
+        start_device(id: CredentialId, new: &NewDeviceFlow, audit: &[AuditEntry]) -> ();
+        due_devices(now: Timestamp, limit: u32) -> Vec<CredentialId>;
+        claim_device(id: CredentialId, now: Timestamp, until: Timestamp) -> Option<DeviceClaim>;
+        put_off_device(id: CredentialId, fence: i64, interval_s: u32, poll_at: Timestamp) -> ();
+        grant_device(id: CredentialId, fence: i64, kept: &KeptTokens, audit: &[AuditEntry]) -> ();
+        end_device(id: CredentialId, fence: i64, end: (DeviceState, &str), audit: &[AuditEntry]) -> ();
+        cancel_device(id: CredentialId, audit: &[AuditEntry]) -> ();
     }
     ConnectorStore {
         list_connectors(search: &str, page: PageRequest) -> Page<Connector>;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
 
+mod devices;
 mod faults;
 mod faulty;
 mod instances;

@@ -24,23 +24,25 @@ use crate::world::World;
 
 /// A provider that answers what it was told to, in that order, and then fails; it remembers what it was asked.
 #[derive(Default)]
-struct Scripted {
+pub(crate) struct Scripted {
     answers: Mutex<VecDeque<(u16, String)>>,
     asked: Mutex<Vec<Vec<(String, String)>>>,
+    /// While it is taken, no answer comes.
+    pub(crate) held: tokio::sync::Mutex<()>,
 }
 
 impl Scripted {
-    fn answering(answers: &[(u16, &str)]) -> Arc<Self> {
+    pub(crate) fn answering(answers: &[(u16, &str)]) -> Arc<Self> {
         let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
         Arc::new(Self { answers: Mutex::new(answers), ..Self::default() })
     }
 
-    fn n_asked(&self) -> usize {
+    pub(crate) fn n_asked(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 
     /// What the nth request said under this name.
-    fn said(&self, nth: usize, name: &str) -> Option<String> {
+    pub(crate) fn said(&self, nth: usize, name: &str) -> Option<String> {
         self.asked.lock().unwrap()[nth].iter().find(|it| it.0 == name).map(|it| it.1.clone())
     }
 }
@@ -51,12 +53,13 @@ impl TokenEndpoint for Scripted {
         self.asked.lock().unwrap().push(query::decode(form.expose()));
         // Others get a turn before the answer comes.
         tokio::task::yield_now().await;
+        drop(self.held.lock().await);
         let (status, body) = self.answers.lock().unwrap().pop_front().unwrap_or((500, String::new()));
         Ok((status, Secret::new(body)))
     }
 }
 
-fn settings(grant: Grant) -> OAuthDraft {
+pub(crate) fn settings(grant: Grant) -> OAuthDraft {
     OAuthDraft {
         provider: Provider::Other,
         grant,
@@ -64,16 +67,17 @@ fn settings(grant: Grant) -> OAuthDraft {
         client_id: "posthorn".to_owned(),
         scopes: "mail".to_owned(),
         authorize_url: None,
+        device_url: None,
         token_url: Webhook::parse("https://id.example.org/token").unwrap(),
     }
 }
 
 const STORED: &str = r#"{"access":"a0","refresh":"r0"}"#;
-const FIRST: &str = r#"{"access_token":"a1","expires_in":3600,"refresh_token":"r1"}"#;
+pub(crate) const FIRST: &str = r#"{"access_token":"a1","expires_in":3600,"refresh_token":"r1"}"#;
 const SECOND: &str = r#"{"access_token":"a2","expires_in":3600}"#;
 const HOUR: Duration = Duration::from_hours(1);
 
-fn text(token: Result<Secret, MailError>) -> String {
+pub(crate) fn text(token: Result<Secret, MailError>) -> String {
     let token = token.unwrap();
     assert!(token.is_token());
     token.expose().to_owned()
@@ -144,6 +148,25 @@ async fn while_the_provider_is_in_trouble_the_old_token_serves_until_it_expires(
     let error = tokens.access_token(id).await.unwrap_err();
     assert_eq!((error.kind, error.is_certain), (ErrorKind::Throttled, false), "{error}");
     assert_eq!(world.store.find_oauth(id).await.unwrap().unwrap().status.state, TokenState::Ok);
+}
+
+#[tokio::test]
+async fn the_end_of_a_consent_is_kept_until_the_provider_says_another() {
+    let world = World::new().await;
+    let said = r#"{"access_token":"a1","expires_in":3600,"refresh_token":"r1","refresh_token_expires_in":86400}"#;
+    let again = r#"{"access_token":"a3","expires_in":3600,"refresh_token":"r3"}"#;
+    let provider = Scripted::answering(&[(200, said), (200, SECOND), (200, again)]);
+    let tokens = world.tokens_of(Arc::<Scripted>::clone(&provider));
+    let id = world.oauth_credential(settings(Grant::AuthorizationCode), Some(STORED)).await;
+    let ends = async || world.store.find_oauth(id).await.unwrap().unwrap().status.consent_ends_at;
+    assert_eq!(ends().await, None);
+    world.clock.advance(HOUR);
+    let day = Some(world.clock.now().plus(HOUR * 24));
+    for (access, expected) in [("a1", day), ("a2", day), ("a3", None)] {
+        assert_eq!(text(tokens.access_token(id).await), access);
+        assert_eq!(ends().await, expected, "{access}");
+        world.clock.advance(HOUR);
+    }
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ pub(crate) struct World {
     pub(crate) archive: Arc<Archive>,
     pub(crate) servers: Arc<Servers>,
     pub(crate) clock: Arc<TestClock>,
-    vault: Arc<Vault>,
+    pub(crate) vault: Arc<Vault>,
     n_accounts: AtomicU32,
     _folder: TempDir,
 }
@@ -142,7 +142,12 @@ impl World {
     pub(crate) async fn credential(&self) -> CredentialId {
         let id = self.store.next_credential_id().await.unwrap();
         let sealed = self.sealed(SealedPlace::Credential, id, "secret");
-        let draft = CredentialDraft { name: format!("credential {id}"), username: "ana".to_owned(), oauth: None };
+        let draft = CredentialDraft {
+            name: format!("credential {id}"),
+            username: "ana".to_owned(),
+            oauth: None,
+            secret_ends_on: None,
+        };
         self.store.add_credential(id, &draft, &sealed, &[]).await.unwrap();
         id
     }
@@ -216,7 +221,7 @@ impl World {
         let id = self.store.next_credential_id().await.unwrap();
         let secret = self.sealed(SealedPlace::Credential, id, "client secret");
         let name = format!("credential {id}");
-        let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings) };
+        let draft = CredentialDraft { name, username: "ana".to_owned(), oauth: Some(settings), secret_ends_on: None };
         self.store.add_credential(id, &draft, &secret, &[]).await.unwrap();
         if let Some(given) = given {
             let now = self.clock.now();
@@ -226,6 +231,7 @@ impl World {
                 obtained_at: now,
                 expires_at: now.plus(Duration::from_hours(1)),
                 renew_at: now.plus(Duration::from_mins(45)),
+                consent_ends_at: None,
             };
             self.store.keep_tokens(id, fence, &kept, &[]).await.unwrap();
         }

@@ -378,7 +378,8 @@ async fn go(spoken: Spoken, config: &Arc<ServerConfig>, trust: Trust, bundle: Op
     visit.authority = bundle.map(|it| AuthorityBundle { id: AuthorityId(1), version: 1, pem: it.into() });
     let Visit { destination, authority, .. } = visit.clone();
     let sender = EmailAddress::parse("posthorn@example.org").unwrap();
-    let submission = Submission { destination, connector: None, authority, credential: None, sender };
+    let submission =
+        Submission { destination, connector: None, authority, credential: None, credential_id: None, sender };
     let error = match spoken {
         Spoken::Smtp | Spoken::SmtpStartTls => {
             let mail = Mail::new(patient()).unwrap();
@@ -545,7 +546,8 @@ async fn a_skipped_session_is_not_resumed_by_another_trust() {
         let mut destination = visit(Protocol::Imap, Security::Implicit(trust), peer.port).destination;
         destination.address = Address::parse(HOST).unwrap();
         let (connector, authority, credential) = (None, None, None);
-        let submission = Submission { destination, connector, authority, credential, sender: sender.clone() };
+        let submission =
+            Submission { destination, connector, authority, credential, credential_id: None, sender: sender.clone() };
         let opened = mail.open(&submission, Arc::new(Unheard)).await;
         assert_eq!(opened.is_ok(), passes, "{trust:?}");
     }

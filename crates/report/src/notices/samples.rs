@@ -208,8 +208,14 @@ impl Board for Played {
         };
         let smtp = SmtpDraft::try_from(&form).unwrap();
         let destination: Destination = smtp.destination.clone();
-        let submission =
-            Submission { destination, connector: None, authority: None, credential: None, sender: smtp.sender.clone() };
+        let submission = Submission {
+            destination,
+            connector: None,
+            authority: None,
+            credential: None,
+            credential_id: None,
+            sender: smtp.sender.clone(),
+        };
         Ok(WayOut { smtp, submission })
     }
 }

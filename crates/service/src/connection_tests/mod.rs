@@ -26,6 +26,7 @@ use crate::{
     Error, Parts,
     audit::{entry, picture},
     error::need,
+    note_accepted,
     ports::{Depth, NewTest, StageLog},
     visit::{open_draft, record_contact},
 };
@@ -249,7 +250,17 @@ impl Parts {
             if let Some(connector) = draft.destination.route.connector_id() {
                 record_contact(&*self.store, connector, self.clock.now(), probed.as_ref().err()).await;
             }
-            probed
+            match probed {
+                Ok(()) if depth == Depth::Mailbox => {
+                    note_accepted(&*self.store, draft.credential_id, self.clock.now()).await;
+                    Ok(())
+                }
+                // The next visit would get another token: if there is none, that says who must act.
+                Err(error) if visit.password.is_token() && error.kind == ErrorKind::Authentication => {
+                    Err(self.tokens.instead_of(draft.credential_id, &visit.password).await.err().unwrap_or(error))
+                }
+                probed => probed,
+            }
         });
         match went.await {
             Ok(probed) => probed.map_err(|it| run.log.failure(&it)),

@@ -4,6 +4,7 @@
 //! Every port is an object-safe trait. **A store method is one transaction** and takes its audit entry as an argument; nobody
 //! holds a transaction open across ports.
 
+mod device;
 mod discovery;
 mod mail;
 mod notice;
@@ -13,6 +14,7 @@ mod schedule;
 mod seals;
 mod store;
 
+pub use device::{DeviceClaim, DeviceRow, DeviceStore, NewDeviceFlow};
 pub use discovery::Discovery;
 pub use mail::{
     AuthorityBundle, CertificateReader, ConnectionProbe, ConnectorProbe, Depth, EgressPolicy, FailedFetch, Fetched,

@@ -22,6 +22,8 @@ pub struct KeptTokens {
     pub obtained_at: Timestamp,
     pub expires_at: Timestamp,
     pub renew_at: Timestamp,
+    /// Of the refresh token, if that is known.
+    pub consent_ends_at: Option<Timestamp>,
 }
 
 /// A consent that somebody was sent to give.

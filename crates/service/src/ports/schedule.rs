@@ -8,7 +8,7 @@ use domain::{
     audit::AuditEntry,
     check::ErrorKind,
     email::EmailAddress,
-    ids::{DeliveryId, ReportRunId, ScheduleId, SmtpId},
+    ids::{CredentialId, DeliveryId, ReportRunId, ScheduleId, SmtpId},
     page::{Page, PageRequest},
     problem::Problem,
     schedule::{Format, ReportRun, Schedule, ScheduleDraft, ScheduleRow, Timing},
@@ -196,6 +196,8 @@ pub struct Submission {
     pub authority: Option<AuthorityBundle>,
     /// User name and password; `None`: the server asks for none.
     pub credential: Option<(String, Secret)>,
+    /// Whose user name and password those are.
+    pub credential_id: Option<CredentialId>,
     pub sender: EmailAddress,
 }
 

@@ -17,10 +17,12 @@ pub enum SealedPlace {
     OauthTokens,
     /// What is remembered of somebody who was sent to consent.
     OauthConsent,
+    /// The codes of a device flow, while somebody is to enter them.
+    DeviceCodes,
 }
 
 impl SealedPlace {
-    pub const ALL: [Self; 3] = [Self::Credential, Self::OauthTokens, Self::OauthConsent];
+    pub const ALL: [Self; 4] = [Self::Credential, Self::OauthTokens, Self::OauthConsent, Self::DeviceCodes];
 
     /// Table and column.
     pub fn column(self) -> (&'static str, &'static str) {
@@ -28,6 +30,7 @@ impl SealedPlace {
             Self::Credential => ("credentials", "sealed"),
             Self::OauthTokens => ("oauth", "tokens"),
             Self::OauthConsent => ("oauth", "consent"),
+            Self::DeviceCodes => ("device_flows", "sealed"),
         }
     }
 
@@ -50,6 +53,7 @@ impl fmt::Display for SealedAt {
             SealedPlace::Credential => "credentials/secret",
             SealedPlace::OauthTokens => "oauth/tokens",
             SealedPlace::OauthConsent => "oauth/consent",
+            SealedPlace::DeviceCodes => "oauth/device",
         };
         write!(f, "{path}/{}", self.id)
     }

@@ -29,8 +29,8 @@ use domain::{
 };
 
 use super::{
-    FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore, ScheduleStore,
-    SealStore, SmtpStore,
+    DeviceStore, FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore,
+    ScheduleStore, SealStore, SmtpStore,
 };
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
@@ -99,6 +99,7 @@ pub trait Store:
     + PostureStore
     + OAuthStore
     + SealStore
+    + DeviceStore
 {
 }
 
@@ -120,6 +121,7 @@ impl<T> Store for T where
         + PostureStore
         + OAuthStore
         + SealStore
+        + DeviceStore
 {
 }
 
@@ -220,6 +222,8 @@ pub trait CredentialStore: Send + Sync {
     ) -> Result<i64, StoreError>;
     /// `InUse` while an account (even a deleted one that can be restored), a connector or an SMTP record refers to it.
     async fn remove_credential(&self, id: CredentialId, version: i64, audit: &[AuditEntry]) -> Result<(), StoreError>;
+    /// Notes that a server took it at this time, at most once a minute. Changes no version.
+    async fn note_accepted(&self, id: CredentialId, at: Timestamp) -> Result<(), StoreError>;
     /// What uses it, not more than 100 records.
     async fn credential_used_by(&self, id: CredentialId) -> Result<UsedBy, StoreError>;
 }
