@@ -68,7 +68,7 @@ fn Flow(flow: DeviceFlow) -> impl IntoView {
             let place = place.unwrap_or_else(|| view! { <p>{words.hidden}</p> }.into_any());
             return view! {
                 {place}
-                <dl>
+                <dl class="test-facts">
                     <dt>{words.until}</dt><dd>{time(Some(flow.until), "")}</dd>
                     <dt>{words.started}</dt><dd><bdi>{started}</bdi></dd>
                 </dl>
@@ -84,7 +84,7 @@ fn Flow(flow: DeviceFlow) -> impl IntoView {
     };
     view! {
         <p role="status"><span class=class>{text}</span></p>
-        <dl><dt>{words.started}</dt><dd><bdi>{started}</bdi></dd></dl>
+        <dl class="test-facts"><dt>{words.started}</dt><dd><bdi>{started}</bdi></dd></dl>
     }
     .into_any()
 }
@@ -98,7 +98,7 @@ fn Place(code: UserCode) -> impl IntoView {
         view! { <dt>{words.complete}</dt><dd><a href=uri.clone() rel="noreferrer"><bdi>{uri.clone()}</bdi></a></dd> }
     });
     view! {
-        <dl>
+        <dl class="test-facts">
             <dt>{words.open}</dt>
             <dd><a href=verification_uri.clone() rel="noreferrer"><bdi>{verification_uri.clone()}</bdi></a></dd>
             <dt>{words.enter}</dt>
