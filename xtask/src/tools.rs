@@ -101,6 +101,7 @@ const SERVERS: &[Package] = &[
 pub(crate) fn for_tests() -> Result<()> {
     const MORE: &[Package] = &[
         ("chromium", "/usr/bin/chromium"),
+        ("iproute2", "/sbin/ip"),
         ("microsocks", "/usr/bin/microsocks"),
         ("openssh-server", "/usr/sbin/sshd"),
         ("tinyproxy", "/usr/bin/tinyproxy"),
