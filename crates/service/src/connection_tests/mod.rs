@@ -232,7 +232,7 @@ impl Parts {
             None => TestEnd::Cancelled,
         };
         let mut test = run.log.so_far();
-        test.end = Some(end);
+        (test.end, test.under_way) = (Some(end), None);
         if let Some(account) = run.account
             && let Err(error) = self.keep(account, run, &mut test, actor).await
         {
