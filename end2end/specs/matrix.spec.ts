@@ -28,6 +28,10 @@ let dovecot: Dovecot;
 let posthorn: Posthorn;
 let client: Client;
 let authority: number;
+let front: Front;
+/** The options that make an agent trust the front. */
+let trusting: string[];
+const proxies = new Map<Way, Proxy>();
 const connectors = new Map<Way, number>();
 
 /** Kept until it is over, and then stopped in the other order, whatever became of the tests. */
@@ -40,7 +44,7 @@ test.beforeAll(async () => {
   network = kept(await ClosedNetwork.make());
   const ours = kept(await Authority.make('Of the closed network'));
   dovecot = kept(await Dovecot.start(await ours.issue(INNER_NAME, network.address), { place: network, inner: network.inner }));
-  const front = kept(await Front.start(network.from, await ours.issue(network.from)));
+  front = kept(await Front.start(network.from, await ours.issue(network.from)));
   // Nothing but the edge is reached on ports that are not mail's, where the connectors listen.
   posthorn = kept(await Posthorn.start({ POSTHORN_EGRESS_ALLOW: `${network.address}/32`, POSTHORN_AGENT_URL: front.url }));
   front.leadTo(posthorn.url);
@@ -50,13 +54,22 @@ test.beforeAll(async () => {
 
   const login = await client.add('/credentials', { name: 'proxy login', username: PROXY_USER, secret: PROXY_PASSWORD });
   for (const kind of ['socks5', 'http_connect'] as const) {
-    await connector(kind, kept(await Proxy.start(kind, true, network)).port, login);
+    proxies.set(kind, kept(await Proxy.start(kind, true, network)));
+    await connector(kind, proxies.get(kind)!.port, login);
   }
   const sshd = kept(await Sshd.start(network));
   const id = await connector('ssh', sshd.port, await client.add('/credentials', { name: 'jump login', ...sshd.byKey }));
-  const approved = await client.call('POST', `/connectors/${id}/host-key`, { version: 1, host_key: await sshd.fingerprint() });
-  expect(approved.status, approved.text).toBe(200);
-  await enrol(front, ours);
+  const answer = await client.call('POST', `/connectors/${id}/host-key`, { version: 1, host_key: await sshd.fingerprint() });
+  expect(answer.status, answer.text).toBe(200);
+  const folder = mkdtempSync(join(tmpdir(), 'posthorn-'));
+  kept({ stop: () => rmSync(folder, { recursive: true, force: true }) });
+  writeFileSync(join(folder, 'ca.pem'), ours.certificate);
+  trusting = ['--ca', join(folder, 'ca.pem')];
+  const agents = await client.add('/connectors', { name: 'agent', kind: 'agent' });
+  connectors.set('agent', agents);
+  const agent = agentNamed('inside');
+  await agent.start(await code(agents));
+  await approved(agents);
 });
 test.afterAll(async () => {
   const failures: unknown[] = [];
@@ -71,29 +84,29 @@ async function connector(kind: Way, port: number, credential: number): Promise<n
 }
 
 /** An agent that runs inside and dials out. */
-async function enrol(front: Front, ours: Authority): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'posthorn-'));
-  kept({ stop: () => rmSync(folder, { recursive: true, force: true }) });
-  writeFileSync(join(folder, 'ca.pem'), ours.certificate);
-  const id = await client.add('/connectors', { name: 'agent', kind: 'agent' });
-  connectors.set('agent', id);
-  const allow = Object.values(dovecot.ports).map((port) => `${INNER_NAME}:${port}`).join(',');
-  const agent = kept(new Agent(front.url, 'inside', allow, network, ['--ca', join(folder, 'ca.pem')]));
-  await agent.start((await client.call('POST', `/connectors/${id}/agents/code`)).json.code);
+function agentNamed(name: string): Agent {
+  const mail = Object.values(dovecot.ports).map((port) => `${INNER_NAME}:${port}`);
+  return kept(new Agent(front.url, name, [...mail, `${network.nobody}:${dovecot.ports.imap}`].join(','), network, trusting));
+}
+
+const code = async (id: number): Promise<string> => (await client.call('POST', `/connectors/${id}/agents/code`)).json.code;
+
+/** Approves the connector's agent once it has come, and waits until it is connected. */
+async function approved(id: number): Promise<void> {
   const row = async (): Promise<any> => (await client.call('GET', `/connectors/${id}/agents`)).json.items[0];
-  await expect.poll(async () => (await row())?.name).toBe('inside');
+  await expect.poll(row).toBeTruthy();
   const { id: nth, version } = await row();
   expect((await client.call('POST', `/connectors/${id}/agents/${nth}/approve`, { version })).status).toBe(204);
   await expect.poll(async () => (await row()).connected_since).toBeTruthy();
 }
 
 /** An account with the standard port of its protocol and security; its user is its name. */
-async function account(user: string, address: string, protocol: string, security: string, way: Way): Promise<number> {
+async function account(user: string, address: string, protocol: string, security: string, connector?: number): Promise<number> {
   const credential = await client.add('/credentials', { name: user, username: user, secret: 'pass' });
   const secure = security === 'plain' ? { secure_connection: false } : { secure_connection_type: security, trust: 'ca', ca_id: authority };
   return client.add('/accounts', {
     name: user, address, protocol, credential_id: credential, automatic_check: false, ...secure,
-    use_network_connector: way !== 'direct', network_connector_id: connectors.get(way) ?? null,
+    use_network_connector: connector !== undefined, network_connector_id: connector ?? null,
   });
 }
 
@@ -101,7 +114,7 @@ const check = async (id: number) => (await client.call('POST', `/accounts/${id}/
 
 test('the server itself finds neither the name nor a way', async () => {
   for (const [address, kind] of [[INNER_NAME, 'resolve'], [network.inner, 'refused']]) {
-    const run = await check(await account(`lost at ${address}`, address, 'imap', 'plain', 'direct'));
+    const run = await check(await account(`lost at ${address}`, address, 'imap', 'plain'));
     expect([address, run.outcome, run.error.kind]).toEqual([address, 'failed', kind]);
     if (kind === 'refused') expect(run.error.message).toContain('No route to host');
   }
@@ -115,7 +128,7 @@ for (const cell of CELLS) {
   test(`mail arrives by ${protocol}, ${security}, ${way}`, async () => {
     const user = userOf(cell);
     dovecot.deliver(user, `From: ${user}@example.org\r\nSubject: Came by ${user}\r\n\r\nHello\r\n`);
-    const id = await account(user, way === 'direct' ? network.address : INNER_NAME, protocol, security, way);
+    const id = await account(user, way === 'direct' ? network.address : INNER_NAME, protocol, security, connectors.get(way));
     const run = await check(id);
     expect([run.outcome, run.new_messages, run.error]).toEqual(['ok', 1, null]);
     const stage = (name: string): any => run.stages.find((it: any) => it.stage === name);
@@ -154,3 +167,40 @@ test('every connector was reached, and says so', async () => {
     expect(tested.stages.at(-1)).toMatchObject({ stage: 'greeting', ok: true });
   }
 });
+
+test('while an agent connects, a test of the connection says so', async ({ page }) => {
+  // Nobody answers there, and the agent's system asks for three seconds.
+  const id = await account('on the way', network.nobody, 'imap', 'plain', connectors.get('agent'));
+  await signIn(page, posthorn.url, 'ana');
+  await page.goto(`${posthorn.url}/settings/email/imap-pop3/${id}/test`);
+  await hydrated(page);
+  await page.getByRole('button', { name: 'Test now' }).click();
+  const main = page.getByRole('main');
+  await expect(main).toContainText('The test is running: Network connector');
+  await expect(main).toContainText('Failed: Network connector');
+  await expect(main).toContainText('gets no connection there');
+});
+
+for (const [kind, scheme] of [['socks5', 'socks5h'], ['http_connect', 'http']] as const) {
+  test(`an agent dials out by a proxy for ${scheme}, and only with the right password`, async () => {
+    const id = await client.add('/connectors', { name: `by ${scheme}`, kind: 'agent' });
+    const agent = agentNamed(`by-${scheme}`);
+    const by = (password: string) => [...trusting, '--proxy', `${scheme}://${PROXY_USER}:${password}@${network.address}:${proxies.get(kind)?.port}`];
+    agent.options = by('not-this-one');
+    const once = await code(id);
+    await agent.start(once);
+    await expect.poll(() => agent.log()).toMatch(/no connection to the server.*(the SOCKS5 proxy refused|401 Unauthorized)/);
+    expect(agent.log()).not.toContain('not-this-one');
+    await agent.kill();
+    agent.options = by(PROXY_PASSWORD);
+    await agent.start(once);
+    await approved(id);
+    expect(agent.log()).toContain(`${scheme}://${network.address}`);
+    expect(agent.log()).not.toContain(PROXY_PASSWORD);
+
+    const user = `proxied-${scheme}`;
+    dovecot.deliver(user, 'Subject: By agent and proxy\r\n\r\nHello\r\n');
+    const run = await check(await account(user, INNER_NAME, 'imap', 'ssl', id));
+    expect([run.outcome, run.new_messages, run.error]).toEqual(['ok', 1, null]);
+  });
+}

@@ -18,7 +18,7 @@ export class Agent {
     readonly name: string,
     private readonly allow: string,
     private readonly place: Place = HERE,
-    private readonly options: string[] = [],
+    public options: string[] = [],
   ) {
     this.tokenFile = join(mkdtempSync(join(tmpdir(), 'posthorn-agent-')), 'token');
   }

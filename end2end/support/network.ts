@@ -34,16 +34,18 @@ export class ClosedNetwork implements Place {
     readonly from: string,
     readonly address: string,
     readonly inner: string,
+    /** On the cable, where nobody answers. */
+    readonly nobody: string,
   ) {}
 
   static async make(): Promise<ClosedNetwork> {
     // Eight addresses of the range for tests between networks (RFC 2544), others for each process.
     const at = (process.pid % 16_384) * 8;
-    const [from, address, inner] = [1, 2, 3].map((n) => `198.${18 + (at >> 16)}.${(at >> 8) & 255}.${(at & 255) + n}`);
+    const [from, address, inner, nobody] = [1, 2, 3, 4].map((n) => `198.${18 + (at >> 16)}.${(at >> 8) & 255}.${(at & 255) + n}`);
     const [folder, cable] = [mkdtempSync(join(tmpdir(), 'posthorn-network-')), `ph-${process.pid}`];
     const keeper = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--net', '--mount', 'sh', '-c', 'echo there; exec cat'],
       { stdio: ['pipe', 'pipe', 'inherit'] });
-    const network = new ClosedNetwork(keeper, folder, cable, from, address, inner);
+    const network = new ClosedNetwork(keeper, folder, cable, from, address, inner, nobody);
     try {
       await new Promise((resolve, reject) => { keeper.stdout.once('data', resolve); keeper.once('error', reject).once('exit', reject); });
       writeFileSync(join(folder, 'hosts'), `127.0.0.1 localhost\n${inner} ${INNER_NAME}\n`);

@@ -24,7 +24,7 @@ export class Proxy {
     const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), 'posthorn-proxy-'))];
     const config = join(folder, 'tinyproxy.conf');
     const auth = withPassword ? `BasicAuth ${PROXY_USER} ${PROXY_PASSWORD}\n` : '';
-    writeFileSync(config, `Port ${port}\nListen ${place.address}\nTimeout 60\nMaxClients 50\nAllow ${place.from}\n${auth}`);
+    writeFileSync(config, `Port ${port}\nListen ${place.address}\nTimeout 60\nMaxClients 50\nAllow ${place.from}\nAllow ${place.address}\n${auth}`);
     const command: [string, string[]] = kind === 'socks5'
       ? ['microsocks', ['-i', place.address, '-p', `${port}`, ...(withPassword ? ['-u', PROXY_USER, '-P', PROXY_PASSWORD] : [])]]
       : ['tinyproxy', ['-d', '-c', config]];

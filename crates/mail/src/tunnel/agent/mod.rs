@@ -3,6 +3,7 @@
 mod allow;
 mod carry;
 mod key;
+mod proxy;
 mod server;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -16,7 +17,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use yamux::Mode;
 
-pub use self::allow::{AllowList, AllowRule};
+pub use self::{
+    allow::{AllowList, AllowRule},
+    proxy::ProxyChoice,
+};
 use self::{carry::Way, key::Key, server::Server};
 use super::{
     GREETING,
@@ -52,6 +56,8 @@ pub struct AgentOptions {
     pub allow: AllowList,
     /// PEM of the authority that vouches for the servers; `None`: the system's roots.
     pub authority: Option<String>,
+    /// How the servers are dialled.
+    pub proxy: ProxyChoice,
     /// As people are to know it.
     pub name: String,
 }
@@ -79,10 +85,10 @@ enum Ended {
 
 impl Agent {
     pub fn new(options: AgentOptions) -> Result<Self, AgentError> {
-        let AgentOptions { servers, token_file, code, allow, authority, name } = options;
+        let AgentOptions { servers, token_file, code, allow, authority, proxy, name } = options;
         let tls = tls::verifying(authority.as_deref()).map_err(|it| AgentError(format!("the authority: {it}")))?;
         let servers: Vec<_> =
-            servers.iter().map(|it| Server::parse(it, &tls).map(Arc::new)).collect::<Result<_, _>>()?;
+            servers.iter().map(|it| Server::parse(it, &tls, &proxy).map(Arc::new)).collect::<Result<_, _>>()?;
         if servers.is_empty() {
             return Err(AgentError("no server was named".to_owned()));
         }
@@ -187,7 +193,7 @@ impl This {
             (_, Answer::Waiting) => return Ok(Ended::Waiting),
             (_, Answer::Refused(refusal)) => return Ok(Ended::Refused(refusal)),
         };
-        tracing::info!(server = server.origin, "connected");
+        tracing::info!(server = server.origin, proxy = server.proxy().map(tracing::field::display), "connected");
         // Nothing is ever opened from here.
         let (_, wanted) = mpsc::channel(1);
         let mut mux = Mux::new(ByteStream::new(frames), Mode::Client, wanted);
