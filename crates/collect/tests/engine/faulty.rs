@@ -12,7 +12,7 @@ use domain::{
     audit::{AuditEntry, AuditQuery, AuditRow},
     authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
-    connection_test::TestRecord,
+    connection_test::{ConnectionTest, TestRecord},
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
     ids::{
@@ -28,12 +28,15 @@ use domain::{
     smtp::{Smtp, SmtpDraft},
     time::Timestamp,
 };
-use service::ports::{
-    AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, KnownRemote, Lease, LedgerStore, Listed,
-    MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, RunCause,
-    RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Store, StoreError, Stored, Tally,
-    User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+use service::{
+    RunId, TestRun,
+    ports::{
+        AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore,
+        ConnectionTestStore, ConnectorStore, Consent, CredentialStore, Finished, KeptTokens, KnownRemote, Lease,
+        LedgerStore, Listed, MadeReport, NewTest, OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey,
+        ReportRunStore, RunCause, RunLease, ScheduleStore, SealedCredential, SealedSecret, Session, SmtpStore, Store,
+        StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    },
 };
 
 use crate::faults::{Fault, Faults};
@@ -167,6 +170,13 @@ delegate! {
         add_test(new: &NewTest<'_>) -> ConnectionTestId;
         list_tests(account: AccountId, limit: u32) -> Vec<TestRecord>;
         last_good_test(account: AccountId, connector: Option<ConnectorId>, signed_in: bool) -> Option<TestRecord>;
+        add_test_run(run: &TestRun) -> ();
+        note_test_run(id: RunId, test: &ConnectionTest) -> bool;
+        is_test_run_cancelled(id: RunId) -> bool;
+        cancel_test_run(id: RunId) -> bool;
+        find_test_run(id: RunId) -> Option<TestRun>;
+        last_test_runs(account: AccountId) -> Vec<TestRun>;
+        forget_test_runs(before: Timestamp) -> ();
     }
     UserStore {
         count_users() -> u64;
