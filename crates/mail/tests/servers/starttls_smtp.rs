@@ -84,6 +84,8 @@ fn cases() -> Vec<Case> {
         greeting("P: signed in by the greeting", "235 2.7.0 welcome back\r\n", Throttled),
         greeting("P: not now", "421 too busy\r\n", Throttled),
         greeting("P: another protocol", "* PREAUTH [CAPABILITY IMAP4rev1] welcome back\r\n", Protocol),
+        greeting("U: words for people", "554 \u{1b}[31m<b>call 555\u{202e}\u{7}\r\n", Throttled),
+        case("U: the same later", offered().answer("STARTTLS", "454 \u{1b}]0;<b>call 555\u{202e}\r\n"), Tls),
         injection("B: replies", offered().answer("STARTTLS", "220 go\r\n250-x\r\n250 AUTH PLAIN\r\n235 in\r\n")),
         injection("B: a second answer", offered().answer("STARTTLS", "220-go\r\n220 go\r\n220 go\r\n")),
         injection("B: one byte", offered().answer("STARTTLS", "220 go\r\n\n")),

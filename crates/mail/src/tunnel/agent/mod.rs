@@ -25,7 +25,7 @@ use self::{carry::Way, key::Key, server::Server};
 use super::{
     GREETING,
     frames::{ByteStream, Frames},
-    greeting::{Answer, Refusal, introduce},
+    greeting::{Answer, NAME_MAX, Refusal, introduce},
     mux::Mux,
 };
 use crate::{egress::system_resolver, tls};
@@ -86,6 +86,9 @@ enum Ended {
 impl Agent {
     pub fn new(options: AgentOptions) -> Result<Self, AgentError> {
         let AgentOptions { servers, token_file, code, allow, authority, proxy, name } = options;
+        if name.trim().is_empty() || name.chars().count() > NAME_MAX {
+            return Err(AgentError(format!("the agent's name must have 1 to {NAME_MAX} characters")));
+        }
         let tls = tls::verifying(authority.as_deref()).map_err(|it| AgentError(format!("the authority: {it}")))?;
         let servers: Vec<_> =
             servers.iter().map(|it| Server::parse(it, &tls, &proxy).map(Arc::new)).collect::<Result<_, _>>()?;
@@ -227,4 +230,30 @@ impl This {
 /// Half of it to all of it: many agents that lost one server do not come back at the same moment.
 fn spread(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server takes no greeting that is longer than it keeps.
+    #[test]
+    fn a_name_that_no_server_would_take_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |name: &str| {
+            Agent::new(AgentOptions {
+                servers: vec!["http://localhost:3000".to_owned()],
+                token_file: folder.path().join("token"),
+                code: Some(Secret::new("CODE".to_owned())),
+                allow: AllowList::default(),
+                authority: None,
+                proxy: ProxyChoice::default(),
+                name: name.to_owned(),
+            })
+        };
+        for name in [" ".to_owned(), "x".repeat(NAME_MAX + 1)] {
+            assert!(new(&name).err().is_some_and(|it| it.to_string().contains("1 to 100 characters")), "{name}");
+        }
+        assert!(new(&"x".repeat(NAME_MAX)).is_ok());
+    }
 }

@@ -132,6 +132,7 @@ where
 mod tests {
     use std::{process::Stdio, sync::Arc, time::Duration};
 
+    use rcgen::{CertificateParams, KeyPair};
     use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
     use tempfile::TempDir;
     use tokio::{
@@ -149,13 +150,21 @@ mod tests {
 
     /// Takes every WebSocket, inside TLS; answers with its port and its certificate.
     async fn secure_server() -> (u16, String) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        secure_server_since(1975).await
+    }
+
+    /// The same with a certificate that is valid from the beginning of that year.
+    async fn secure_server_since(year: i32) -> (u16, String) {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        let signing_key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&signing_key).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .with_single_cert(vec![made.der().clone()], key.into())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -170,7 +179,7 @@ mod tests {
                 _ = accept_hdr_async(stream, with_protocol).await;
             }
         });
-        (port, made.cert.pem())
+        (port, made.pem())
     }
 
     #[tokio::test]
@@ -187,6 +196,17 @@ mod tests {
             assert!(error.contains("certificate"), "{error}");
         }
         assert!(tls::verifying(Some("nothing")).is_err());
+    }
+
+    /// An agent whose clock is slow sees every certificate like this. Nothing else between the two goes by the clock.
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_yet_is_refused_with_both_times() {
+        let (port, pem) = secure_server_since(2999).await;
+        let tls = tls::verifying(Some(&pem)).unwrap();
+        let url = format!("https://localhost:{port}");
+        let server = Server::parse(&url, &tls, &ProxyChoice::default()).unwrap();
+        let error = server.connect().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains("not valid yet") && error.contains("verification time"), "{error}");
     }
 
     /// A real proxy that wants a login.
