@@ -166,6 +166,32 @@ test('an agent that is killed while mail is fetched costs no message: the other 
   expect(second.tokenFile).toBeTruthy();
 });
 
+test('a server that is killed while agents carry mail finds them again, and no message is lost or comes twice', async () => {
+  test.setTimeout(150_000);
+  const n = 400;
+  for (let nth = 0; nth < n; nth += 1) dovecot.deliver('crash', `Subject: number ${nth}\r\n\r\n${'x'.repeat(200_000)}\r\n`);
+  const id = await account('crash', { keep_copy: false });
+  const total = async () => (await client.call('GET', `/accounts/${id}/messages`)).json.total;
+  const running = check(id).catch(() => 'cut');
+  await expect.poll(total, { intervals: [10] }).toBeGreaterThan(0);
+  await posthorn.crash();
+  expect(await running).toBe('cut');
+  expect(await total()).toBeLessThan(n);
+  for (const name of ['first', 'second']) await connected(name);
+  // Whoever asks joins the check that was cut, until its lease of a minute is over.
+  const lost = await check(id);
+  expect([lost.outcome, lost.error.message]).toEqual(['failed', 'the instance that ran this check went away']);
+  const again = await check(id);
+  expect([again.outcome, again.error]).toEqual(['ok', null]);
+  expect([await total(), dovecot.messages('crash').length]).toEqual([n, 0]);
+  const numbers = new Set<string>();
+  for (let page = 1; page <= n / 50; page += 1) {
+    const { items } = (await client.call('GET', `/accounts/${id}/messages?page=${page}`)).json;
+    items.forEach((it: any) => numbers.add(it.subject));
+  }
+  expect(numbers.size).toBe(n);
+});
+
 test('an agent that is told to stop does so cleanly, and the report of its connector stays', async () => {
   const second = agents.find((it) => it.name === 'second');
   expect(await second?.stop()).toBe(0);

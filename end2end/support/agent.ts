@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HERE, type Place } from './network';
 import { BINARY } from './posthorn';
 
 export class Agent {
@@ -11,15 +12,23 @@ export class Agent {
   private out = '';
   private err = '';
 
-  constructor(private readonly url: string, readonly name: string, private readonly allow: string) {
+  /** Where it runs, and what more it is told. */
+  constructor(
+    private readonly url: string,
+    readonly name: string,
+    private readonly allow: string,
+    private readonly place: Place = HERE,
+    public options: string[] = [],
+  ) {
     this.tokenFile = join(mkdtempSync(join(tmpdir(), 'posthorn-agent-')), 'token');
   }
 
   /** Starts it, with a code if it is to be enrolled; answers with the fingerprint that it says. */
   async start(code?: string): Promise<string> {
     const enroll = code === undefined ? [] : ['--enroll', code];
-    const child = spawn(BINARY, ['connector', '--server', this.url, '--token-file', this.tokenFile, '--allow', this.allow,
-      '--name', this.name, ...enroll], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const command = this.place.enter(BINARY, ['connector', '--server', this.url, '--token-file', this.tokenFile, '--allow', this.allow,
+      '--name', this.name, ...this.options, ...enroll]);
+    const child = spawn(...command, { stdio: ['ignore', 'pipe', 'pipe'] });
     [this.child, this.out, this.err] = [child, '', ''];
     child.stdout.on('data', (text) => (this.out += text));
     child.stderr.on('data', (text) => (this.err += text));

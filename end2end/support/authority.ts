@@ -1,4 +1,5 @@
 // A certificate authority of our own, and what it issues.
+import { isIP } from 'node:net';
 import { createHash, createPublicKey } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,12 +22,13 @@ export class Authority {
     return new Authority(folder, readFileSync(file, 'utf8'));
   }
 
-  /** A new key and a certificate for that host. */
-  async issue(host: string): Promise<Identity> {
+  /** A new key and a certificate for these names and addresses. */
+  async issue(...hosts: string[]): Promise<Identity> {
     this.n += 1;
+    const names = hosts.map((it) => `${isIP(it) ? 'IP' : 'DNS'}:${it}`).join(',');
     const [key, certificate] = [join(this.folder, `${this.n}.key`), join(this.folder, `${this.n}.pem`)];
     await run('openssl', ['req', '-x509', '-CA', join(this.folder, 'ca.pem'), '-CAkey', join(this.folder, 'ca.key'), ...KEY,
-      '-keyout', key, '-out', certificate, '-subj', `/CN=${host}`, '-addext', `subjectAltName=DNS:${host}`,
+      '-keyout', key, '-out', certificate, '-subj', `/CN=${hosts[0]}`, '-addext', `subjectAltName=${names}`,
       '-addext', 'basicConstraints=critical,CA:FALSE']);
     return { key: readFileSync(key, 'utf8'), certificate: readFileSync(certificate, 'utf8') };
   }

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { HERE, type Place } from './network';
 import { freePort, run } from './process';
 
 /** A key and the certificates that are shown for it, in PEM. */
@@ -11,6 +12,17 @@ export interface Identity {
   key: string;
   certificate: string;
 }
+
+interface Options {
+  password?: string;
+  introspection?: string;
+  relay?: number;
+  place?: Place;
+  inner?: string;
+}
+
+/** The ports of mail, which are free where nobody else is. */
+export const USUAL_PORTS = { imap: 143, imaps: 993, pop3: 110, pop3s: 995, submission: 587 };
 
 export class Dovecot {
   private delivered = 0;
@@ -25,11 +37,13 @@ export class Dovecot {
 
   /** With a certificate and key of somebody's own, or with one that vouches for itself; `password` is everybody's.
    * With the address of an introspection endpoint (RFC 7662) tokens are taken as well; with the port of a server that takes mail,
-   * mail is submitted here and goes on to there. */
-  static async start(identity?: Identity, { password = 'pass', introspection = '', relay = 0 } = {}): Promise<Dovecot> {
+   * mail is submitted here and goes on to there; in another place than this machine it has the ports of mail, on `inner` too. */
+  static async start(
+    identity?: Identity, { password = 'pass', introspection = '', relay = 0, place = HERE, inner = '' }: Options = {},
+  ): Promise<Dovecot> {
     const folder = mkdtempSync(join(tmpdir(), 'posthorn-dovecot-'));
     chmodSync(folder, 0o755);
-    const [imap, imaps, pop3, pop3s, submission] = await Promise.all([1, 2, 3, 4, 5].map(() => freePort()));
+    const { imap, imaps, pop3, pop3s, submission } = place === HERE ? await freePorts() : USUAL_PORTS;
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     if (identity) show(folder, identity);
     else await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
@@ -44,7 +58,7 @@ export class Dovecot {
       base_dir = ${folder}/run
       state_dir = ${folder}/state
       log_path = ${folder}/log
-      listen = 127.0.0.1
+      listen = ${[place.address, inner].filter(Boolean).join(', ')}
       protocols = imap pop3${relay ? ' submission' : ''}
       ssl = yes
       ssl_cert = <${certificate}
@@ -94,10 +108,10 @@ export class Dovecot {
       ${relay ? submissions(submission, relay) : ''}
     `;
     writeFileSync(join(folder, 'dovecot.conf'), config);
-    const child = spawn('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')], { stdio: 'inherit' });
+    const child = spawn(...place.enter('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')]), { stdio: 'inherit' });
     const ports = { imap, imaps, pop3, pop3s, submission };
     const open = relay ? Object.values(ports) : [imap, imaps, pop3, pop3s];
-    await Promise.all(open.map((port) => listening(port, child)));
+    await Promise.all(open.map((port) => listening(place.address, port, child)));
     return new Dovecot(folder, child, ports, certificate);
   }
 
@@ -139,6 +153,11 @@ function show(folder: string, { key, certificate }: Identity): void {
   writeFileSync(join(folder, 'cert.pem'), certificate);
 }
 
+async function freePorts(): Promise<typeof USUAL_PORTS> {
+  const [imap, imaps, pop3, pop3s, submission] = await Promise.all([1, 2, 3, 4, 5].map(() => freePort()));
+  return { imap, imaps, pop3, pop3s, submission };
+}
+
 function tokens(folder: string, introspection: string): string {
   const file = join(folder, 'oauth2.conf.ext');
   writeFileSync(file, `introspection_mode = post
@@ -172,11 +191,11 @@ function submissions(port: number, relay: number): string {
 }
 
 /** Waits until somebody listens; gives up when the program has ended. */
-function listening(port: number, child: ChildProcess): Promise<void> {
+function listening(address: string, port: number, child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const attempt = () => {
       if (child.exitCode !== null) return reject(new Error(`dovecot ended with ${child.exitCode}`));
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect(port, address);
       socket.once('connect', () => { socket.destroy(); resolve(); });
       socket.once('error', () => setTimeout(attempt, 50));
     };

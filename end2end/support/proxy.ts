@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { HERE, type Place } from './network';
 import { freePort } from './process';
 
 export const PROXY_USER = 'proxy-user';
@@ -12,17 +13,22 @@ export const PROXY_PASSWORD = 'proxy-pass';
 export class Proxy {
   private child?: ChildProcess;
 
-  private constructor(readonly port: number, private readonly command: [string, string[]], private readonly folder: string) {}
+  private constructor(
+    readonly port: number,
+    private readonly command: [string, string[]],
+    private readonly folder: string,
+    private readonly address: string,
+  ) {}
 
-  static async start(kind: 'socks5' | 'http_connect', withPassword: boolean): Promise<Proxy> {
+  static async start(kind: 'socks5' | 'http_connect', withPassword: boolean, place: Place = HERE): Promise<Proxy> {
     const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), 'posthorn-proxy-'))];
     const config = join(folder, 'tinyproxy.conf');
     const auth = withPassword ? `BasicAuth ${PROXY_USER} ${PROXY_PASSWORD}\n` : '';
-    writeFileSync(config, `Port ${port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nAllow 127.0.0.1\n${auth}`);
+    writeFileSync(config, `Port ${port}\nListen ${place.address}\nTimeout 60\nMaxClients 50\nAllow ${place.from}\nAllow ${place.address}\n${auth}`);
     const command: [string, string[]] = kind === 'socks5'
-      ? ['microsocks', ['-i', '127.0.0.1', '-p', `${port}`, ...(withPassword ? ['-u', PROXY_USER, '-P', PROXY_PASSWORD] : [])]]
+      ? ['microsocks', ['-i', place.address, '-p', `${port}`, ...(withPassword ? ['-u', PROXY_USER, '-P', PROXY_PASSWORD] : [])]]
       : ['tinyproxy', ['-d', '-c', config]];
-    const proxy = new Proxy(port, command, folder);
+    const proxy = new Proxy(port, place.enter(...command), folder, place.address);
     await proxy.run();
     return proxy;
   }
@@ -31,7 +37,7 @@ export class Proxy {
   async run(): Promise<void> {
     const child = spawn(...this.command, { stdio: 'ignore' });
     const failed = new Promise<never>((_, reject) => child.once('error', reject));
-    await Promise.race([listening(this.port, child), failed]);
+    await Promise.race([listening(this.address, this.port, child), failed]);
     this.child = child;
   }
 
@@ -51,11 +57,11 @@ export class Proxy {
 }
 
 /** Waits until somebody accepts; fails if the program ends before. */
-function listening(port: number, child: ChildProcess): Promise<void> {
+function listening(address: string, port: number, child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const attempt = (): void => {
       if (child.exitCode !== null) return reject(new Error(`the proxy ended with ${child.exitCode}`));
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect(port, address);
       socket.once('connect', () => { socket.destroy(); resolve(); });
       socket.once('error', () => setTimeout(attempt, 20));
     };

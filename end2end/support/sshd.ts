@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { HERE, type Place } from './network';
 import { freePort, run } from './process';
 
 /** Only root may add the user that comes with a password, and only root's sshd lets another user in. */
@@ -20,9 +21,10 @@ export class Sshd {
     /** User name and private key. */
     readonly byKey: { username: string; secret: string },
     readonly byPassword: { username: string; secret: string },
+    private readonly place: Place,
   ) {}
 
-  static async start(): Promise<Sshd> {
+  static async start(place: Place = HERE): Promise<Sshd> {
     const [folder, port] = [mkdtempSync(join(tmpdir(), 'posthorn-sshd-')), await freePort()];
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'user')]);
     const secret = readFileSync(join(folder, 'user'), 'utf8');
@@ -34,10 +36,10 @@ export class Sshd {
       mkdirSync('/run/sshd', { recursive: true });
       chmodSync('/run/sshd', 0o755);
     }
-    const config = [`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${folder}/host`, `AuthorizedKeysFile ${folder}/authorized_keys`,
+    const config = [`Port ${port}`, `ListenAddress ${place.address}`, `HostKey ${folder}/host`, `AuthorizedKeysFile ${folder}/authorized_keys`,
       'PidFile none', 'StrictModes no', 'UsePAM no', 'PasswordAuthentication yes', 'PermitOpen any', ''];
     writeFileSync(join(folder, 'sshd_config'), config.join('\n'));
-    const sshd = new Sshd(folder, port, { username: userInfo().username, secret }, { username: jump, secret: JUMP_PASSWORD });
+    const sshd = new Sshd(folder, port, { username: userInfo().username, secret }, { username: jump, secret: JUMP_PASSWORD }, place);
     await sshd.renewHostKey();
     await sshd.run();
     return sshd;
@@ -55,13 +57,13 @@ export class Sshd {
   }
 
   async run(): Promise<void> {
-    const child = spawn('/usr/sbin/sshd', ['-D', '-q', '-f', join(this.folder, 'sshd_config')], { stdio: 'ignore' });
+    const child = spawn(...this.place.enter('/usr/sbin/sshd', ['-D', '-q', '-f', join(this.folder, 'sshd_config')]), { stdio: 'ignore' });
     this.child = child;
     await new Promise<void>((resolve, reject) => {
       child.once('error', reject);
       const attempt = (): void => {
         if (child.exitCode !== null) return reject(new Error(`sshd ended with ${child.exitCode}`));
-        const socket = connect(this.port, '127.0.0.1');
+        const socket = connect(this.port, this.place.address);
         socket.once('connect', () => { socket.destroy(); resolve(); });
         socket.once('error', () => setTimeout(attempt, 20));
       };

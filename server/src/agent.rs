@@ -1,10 +1,10 @@
 //! `posthorn connector`: the agent in a closed network. It needs neither store nor configuration of a server.
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use mail::tunnel::agent::{Agent, AgentOptions, AllowList, AllowRule};
+use mail::tunnel::agent::{Agent, AgentOptions, AllowList, AllowRule, ProxyChoice};
 use service::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,11 @@ pub(crate) struct ConnectorOptions {
     /// A file with the certificates (PEM) of the authority that vouches for the server, in place of the system's.
     #[arg(long, env = "POSTHORN_CA")]
     ca: Option<PathBuf>,
+    /// The proxy by which the server is dialled: `http://HOST:PORT`, `socks5://HOST:PORT`, or `socks5h://HOST:PORT`, which looks
+    /// names up itself; a login stands before the host, as in `NAME:PASSWORD@HOST`. `none`: directly. Without it `HTTPS_PROXY`,
+    /// `ALL_PROXY` and `NO_PROXY` are read.
+    #[arg(long, env = "POSTHORN_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
     /// The code that the connector's page shows: makes the agent known to the server, once.
     #[arg(long, env = "POSTHORN_ENROLL", hide_env_values = true)]
     enroll: Option<String>,
@@ -46,6 +51,7 @@ pub(crate) async fn run(options: ConnectorOptions) -> Result<()> {
         code: options.enroll.map(Secret::new),
         allow: AllowList(options.allow),
         authority: options.ca.as_ref().map(read).transpose()?,
+        proxy: ProxyChoice::settle(options.proxy.as_deref(), |it| env::var(it).ok())?,
         name: options.name.unwrap_or_else(host_name),
     })?;
     say(&format!("fingerprint {}", agent.fingerprint()));

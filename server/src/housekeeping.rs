@@ -1,5 +1,5 @@
-//! What has to be done from time to time and by nobody in particular: deleted accounts and the records of checks
-//! go for good when their time is over.
+//! What has to be done from time to time and by nobody in particular: deleted accounts, the records of checks, and
+//! tests of connections that are not shown any more go for good when their time is over.
 
 use std::time::Duration;
 
@@ -49,5 +49,8 @@ async fn tidy(service: &Service, actor: &Actor, retention_days: Option<u64>, run
         Ok(0) => {}
         Ok(n_purged) => tracing::info!(n_purged, "old records of checks were removed"),
         Err(error) => tracing::error!(%error, "old records of checks could not be removed; trying again in an hour"),
+    }
+    if let Err(error) = service.connection_tests().forget().await {
+        tracing::error!(%error, "tests of connections could not be forgotten; trying again in an hour");
     }
 }

@@ -103,6 +103,7 @@ pub(crate) fn for_tests() -> Result<()> {
         ("chromium", "/usr/bin/chromium"),
         ("dnsmasq-base", "/usr/sbin/dnsmasq"),
         ("dovecot-submissiond", "/usr/lib/dovecot/submission"),
+        ("iproute2", "/sbin/ip"),
         ("microsocks", "/usr/bin/microsocks"),
         ("openssh-server", "/usr/sbin/sshd"),
         ("tinyproxy", "/usr/bin/tinyproxy"),

@@ -26,7 +26,7 @@ pub async fn load(id: AccountId, shown: Option<ConnectionTestId>) -> Result<AnyV
     let records = tests.list(&actor, id).await?;
     let account = service.accounts().load(&actor, id).await?;
     let has_connectors = !service.accounts().choices(&actor).await?.connectors.is_empty();
-    let runs = if shown.is_none() { tests.last(&actor, id)? } else { Vec::new() };
+    let runs = if shown.is_none() { tests.last(&actor, id).await? } else { Vec::new() };
     let record = match shown {
         Some(shown) => Some(records.iter().find(|it| it.id == shown).cloned().ok_or(UserError::NotFound)?),
         None => records.first().cloned(),
@@ -138,12 +138,12 @@ fn Earlier(records: Vec<TestRecord>) -> impl IntoView {
 }
 
 /// One test that runs or ended a short while ago.
-pub fn load_run(run: &str) -> Result<AnyView, UserError> {
+pub async fn load_run(run: &str) -> Result<AnyView, UserError> {
     let (service, actor) = (service()?, actor()?);
     let words = &context::words().connection_tests;
     let tests = service.connection_tests();
     let found = match run.parse() {
-        Ok(id) => tests.run(&actor, id),
+        Ok(id) => tests.run(&actor, id).await,
         Err(_) => Err(service::Error::NotFound),
     };
     let run = match found {

@@ -61,7 +61,7 @@ pub async fn load_part(part: Part) -> Result<String, UserError> {
         Part::Egress { address, port } => egress::picture::load(address, port).await?,
         Part::Agents { connector } => agents::report::load(connector).await?,
         Part::ConnectionTests { account, shown } => connection_tests::account::load(account, shown).await?,
-        Part::ConnectionTest { run } => connection_tests::account::load_run(&run)?,
+        Part::ConnectionTest { run } => connection_tests::account::load_run(&run).await?,
         Part::Posture { query } => posture::picture::load(&query).await?,
         Part::OAuth { id } => oauth::form::load(id).await?,
         Part::Device { id } => oauth::device::load(id).await?,

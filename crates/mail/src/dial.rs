@@ -22,7 +22,7 @@ use crate::{
     race, ssh,
     stages::Stages,
     tunnel::Hub,
-    wire::Stream,
+    wire::{Stream, Tap},
 };
 
 /// The longest header of a proxy's answer.
@@ -146,8 +146,11 @@ async fn http_connect(
     port: u16,
 ) -> Result<Box<dyn Stream>, MailError> {
     let host = if address.as_str().contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+    let mut tap = Tap::default();
     let authorization = connector.credential.as_ref().map_or_else(String::new, |(name, secret)| {
         let credential = STANDARD.encode(format!("{name}:{}", secret.expose()));
+        tap.guard(name, secret.expose());
+        tap.guard_form(&credential);
         format!("Proxy-Authorization: Basic {credential}\r\n")
     });
     let request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n{authorization}\r\n");
@@ -161,7 +164,8 @@ async fn http_connect(
         }
         header.push(stream.read_u8().await.map_err(broken)?);
     }
-    let line = String::from_utf8_lossy(header.split(|it| *it == b'\n').next().unwrap_or_default()).into_owned();
+    let line = tap.redacted(header.split(|it| *it == b'\n').next().unwrap_or_default());
+    let line = String::from_utf8_lossy(&line);
     match line.split_whitespace().nth(1) {
         Some(status) if status.len() == 3 && status.starts_with('2') => Ok(Box::new(stream)),
         Some("407") => Err(failed("the proxy wants another credential (407)")),

@@ -40,7 +40,7 @@ use crate::{
     sasl::{self, Mechanism as TokenMechanism},
     stages::Stages,
     tls::Expected,
-    wire::{Stream, Wire},
+    wire::{Stream, Tap, Wire},
 };
 
 /// All that a server may say in one connection. Its answers are a few hundred bytes; lettre would read an endless line for ever.
@@ -54,13 +54,15 @@ const AFTER_MESSAGE: Duration = Duration::from_mins(10);
 impl MailSender for Mail {
     async fn open(&self, submission: &Submission, log: Arc<dyn StageLog>) -> Result<Box<dyn Outbox>, SendError> {
         let stages = Stages::new(log, self.settings.step_timeout);
-        let connection = self.connect(submission, &stages).await.map_err(SendError::before)?;
-        Ok(Box::new(Session { connection, stages, sender: submission.sender.clone() }))
+        let (connection, tap) = self.connect(submission, &stages).await.map_err(SendError::before)?;
+        Ok(Box::new(Session { connection, stages, tap, sender: submission.sender.clone() }))
     }
 }
 
 impl Mail {
-    async fn connect(&self, submission: &Submission, stages: &Stages) -> Result<AsyncSmtpConnection, MailError> {
+    /// Signed in; and what hides the secret wherever the server repeats it.
+    async fn connect(&self, submission: &Submission, stages: &Stages) -> Result<(AsyncSmtpConnection, Tap), MailError> {
+        let mut tap = Tap::default();
         let destination = &submission.destination;
         let stream = self.dialer.dial(destination, submission.connector.as_ref(), stages).await?;
         let mut wire = Wire::new(stream, self.settings.step_timeout, SAID_AT_MOST as u64);
@@ -84,15 +86,16 @@ impl Mail {
         let hello = ClientId::Domain(me.to_owned());
         let connect = async {
             let connected = AsyncSmtpConnection::connect_with_transport(carrier, &hello).await;
-            let connection = connected.map_err(|it| explain(&it, Stage::Greeting))?;
+            let connection = connected.map_err(|it| explain(&it, Stage::Greeting, &tap))?;
             let name = connection.server_info().name().to_owned();
             Ok((connection, said(name.as_bytes())))
         };
         let mut connection = stages.run(Stage::Greeting, connect).await?;
         if let Some((name, secret)) = &submission.credential {
+            tap.guard(name, secret.expose());
             let authenticate = async {
                 if secret.is_token() {
-                    let mechanism = show_token(&mut connection, name, secret, destination).await?;
+                    let mechanism = show_token(&mut connection, (name, secret), destination, &mut tap).await?;
                     return Ok(((), mechanism.name().to_owned()));
                 }
                 let credentials = Credentials::new(name.clone(), secret.expose().to_owned());
@@ -104,12 +107,12 @@ impl Mail {
                 };
                 let mechanism = mechanism.to_string();
                 let answer = connection.auth(&mechanisms, &credentials).await;
-                answer.map_err(|it| refused_credential(&it))?;
+                answer.map_err(|it| refused_credential(&it, &tap))?;
                 Ok(((), mechanism))
             };
             stages.run(Stage::Authenticate, authenticate).await?;
         }
-        Ok(connection)
+        Ok((connection, tap))
     }
 }
 
@@ -117,14 +120,15 @@ impl Mail {
 /// token by the standard's.
 async fn show_token(
     connection: &mut AsyncSmtpConnection,
-    name: &str,
-    token: &Secret,
+    (name, token): (&str, &Secret),
     destination: &Destination,
+    tap: &mut Tap,
 ) -> Result<TokenMechanism, MailError> {
     sasl::must_be_secure(destination)?;
     let has_old = connection.server_info().supports_auth_mechanism(Mechanism::Xoauth2);
     let mechanism = if has_old { TokenMechanism::Xoauth2 } else { TokenMechanism::OauthBearer };
     let initial = mechanism.initial(name, token, destination);
+    tap.guard_form(&initial);
     let answer = match mechanism {
         TokenMechanism::Xoauth2 => connection.command(format!("AUTH XOAUTH2 {initial}\r\n")).await,
         // Whether it is offered is not known: a server that does not understand would repeat the token.
@@ -134,14 +138,14 @@ async fn show_token(
             refused => refused,
         },
     };
-    let answer = answer.map_err(|it| refused_credential(&it))?;
+    let answer = answer.map_err(|it| refused_credential(&it, tap))?;
     if !answer.has_code(334) {
         return Ok(mechanism);
     }
     let status = answer.first_line().and_then(|it| sasl::status(it.as_bytes()));
     let refused = match connection.command(format!("{}\r\n", mechanism.abort())).await {
         Ok(_) => protocol(Stage::Authenticate, "the server refuses the token and goes on as if it did not"),
-        Err(error) => refused_credential(&error),
+        Err(error) => refused_credential(&error, tap),
     };
     Err(sasl::with_status(refused, status))
 }
@@ -196,6 +200,7 @@ async fn answer(wire: &mut Wire) -> Result<(u16, Vec<u8>), MailError> {
 struct Session {
     connection: AsyncSmtpConnection,
     stages: Stages,
+    tap: Tap,
     sender: EmailAddress,
 }
 
@@ -205,22 +210,22 @@ impl Outbox for Session {
         let step = self.stages.step_timeout;
         let address = |it: &EmailAddress| it.as_str().parse::<Address>().map_err(|it| internal(&it.to_string()));
         let from = MailFrom::new(Some(address(&self.sender)?), Vec::new());
-        within(step, self.connection.command(from)).await?;
-        within(step, self.connection.command(Rcpt::new(address(to)?, Vec::new()))).await?;
+        within(step, &self.tap, self.connection.command(from)).await?;
+        within(step, &self.tap, self.connection.command(Rcpt::new(address(to)?, Vec::new()))).await?;
         Ok(())
     }
 
     async fn transmit(&mut self, message: &[u8]) -> Result<String, SendError> {
         let began = std::time::Instant::now();
-        within(self.stages.step_timeout, self.connection.command(Data)).await?;
-        let sent = within(AFTER_MESSAGE, self.connection.message(message)).await;
+        within(self.stages.step_timeout, &self.tap, self.connection.command(Data)).await?;
+        let sent = within(AFTER_MESSAGE, &self.tap, self.connection.message(message)).await;
         let answer = sent.map_err(|it| {
             // A reply settles it; without one nobody knows whether the server has the message.
             let is_lost = it.fate == Fate::Later && it.error.kind != ErrorKind::Throttled;
             if is_lost { SendError { fate: Fate::Unknown, ..it } } else { it }
         })?;
         let words: Vec<&str> = answer.message().collect();
-        let text = said(words.join(" ").as_bytes());
+        let text = said(&self.tap.redacted(words.join(" ").as_bytes()));
         self.stages.note(Stage::Send, began.elapsed(), text.clone());
         Ok(text)
     }
@@ -230,12 +235,16 @@ impl Outbox for Session {
     }
 }
 
-async fn within(most: Duration, work: impl Future<Output = Result<Response, Error>>) -> Result<Response, SendError> {
+async fn within(
+    most: Duration,
+    tap: &Tap,
+    work: impl Future<Output = Result<Response, Error>>,
+) -> Result<Response, SendError> {
     match timeout(most, work).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
             let fate = if error.is_permanent() { Fate::Never } else { Fate::Later };
-            Err(SendError::new(fate, explain(&error, Stage::Send)))
+            Err(SendError::new(fate, explain(&error, Stage::Send, tap)))
         }
         Err(_) => {
             let message = format!("no answer within {} s", most.as_secs());
@@ -248,20 +257,20 @@ fn internal(message: &str) -> SendError {
     SendError::new(Fate::Never, MailError::new(ErrorKind::Internal, Stage::Send, message))
 }
 
-/// The server's own words where there are any.
-fn explain(error: &Error, stage: Stage) -> MailError {
+/// The server's own words where there are any, without the secret that it may have repeated.
+fn explain(error: &Error, stage: Stage, tap: &Tap) -> MailError {
     let words = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let Some(code) = error.status() else {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Protocol };
         return MailError::new(kind, stage, format!("the connection broke: {words}"));
     };
     let kind = if error.is_transient() { ErrorKind::Throttled } else { ErrorKind::Mailbox };
-    MailError::new(kind, stage, format!("{code}; {}", said(words.as_bytes())))
+    MailError::new(kind, stage, format!("{code}; {}", said(&tap.redacted(words.as_bytes()))))
 }
 
 /// 535 (RFC 4954 section 6) leaves no doubt; a temporary code does.
-fn refused_credential(error: &Error) -> MailError {
-    let explained = explain(error, Stage::Authenticate);
+fn refused_credential(error: &Error, tap: &Tap) -> MailError {
+    let explained = explain(error, Stage::Authenticate, tap);
     if !error.is_permanent() {
         return explained;
     }

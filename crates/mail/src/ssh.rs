@@ -95,7 +95,7 @@ impl Pool {
         let mark = mark(connector);
         let mut is_second = false;
         loop {
-            let began = Instant::now();
+            let began = stages.begin(Stage::Connector);
             let Ok(mut held) = timeout(stages.step_timeout, Arc::clone(&slot).lock_owned()).await else {
                 let late = "nobody got through to the SSH server in time";
                 return stages.run(Stage::Connector, async { Err(timed_out(late)) }).await;

@@ -43,7 +43,7 @@ impl Stages {
         stage: Stage,
         work: impl Future<Output = Result<(T, String), MailError>>,
     ) -> Result<T, MailError> {
-        let began = Instant::now();
+        let began = self.begin(stage);
         let result = timeout(self.step_timeout, work).await.unwrap_or_else(|_| {
             let seconds = self.step_timeout.as_secs();
             Err(MailError::new(ErrorKind::Timeout, stage, format!("no answer within {seconds} s")))
@@ -51,6 +51,12 @@ impl Stages {
         let detail = result.as_ref().map_or_else(|it| it.message.clone(), |(_, detail)| detail.clone());
         self.tell(stage, result.is_ok(), began.elapsed(), detail);
         result.map(|(value, _)| value)
+    }
+
+    /// A stage that has its own deadline is under way.
+    pub(crate) fn begin(&self, stage: Stage) -> Instant {
+        self.log.began(stage);
+        Instant::now()
     }
 
     /// A stage that has its own deadline ended well.

@@ -1,12 +1,12 @@
 //! Tests of connections: what is kept, and which one the next is compared with.
 
 use domain::{
-    account::{Address, Destination, Protocol, Route, Security, Trust},
+    account::{AccountForm, Address, Destination, Protocol, Route, Security, Trust},
     check::ErrorKind,
     connection_test::{ConnectionTest, Fact, KEPT, MailboxFacts, Step, StepRecord, TestEnd, TestFailure, TestRecord},
     ids::{AccountId, ConnectorId},
 };
-use service::ports::NewTest;
+use service::{TestRun, ports::NewTest};
 
 use crate::{
     Subject,
@@ -87,4 +87,61 @@ pub async fn old_tests_go_but_the_last_good_ones_stay(store: Subject) {
     assert_eq!((all.len(), kept(&old), kept(&good), kept(&behind)), (KEPT as usize + 2, false, true, true));
     assert_eq!(store.list_tests(id, KEPT).await.unwrap().len(), KEPT as usize);
     assert_eq!(store.last_good_test(id, None, true).await.unwrap(), Some(good));
+}
+
+fn run(id: u8, batch: u8, account: Option<AccountId>, form: Option<AccountForm>) -> TestRun {
+    let named = |n: u8| format!("{n:032x}").parse().unwrap();
+    let test = ConnectionTest { end: None, under_way: Some(Step::Connector), ..passed(Some(7), 1) };
+    TestRun { id: named(id), batch: named(batch), account, started_at: at(i64::from(id)), form, test }
+}
+
+pub async fn a_test_that_runs_is_known_to_every_instance(store: Subject) {
+    let one = account(&store, "one").await;
+    let form = AccountForm { name: "typed \u{1f4ee}".to_owned(), ..AccountForm::default() };
+    let (saved, typed) = (run(1, 1, Some(one), None), run(2, 2, None, Some(form)));
+    for it in [&saved, &typed] {
+        store.add_test_run(it).await.unwrap();
+        assert_eq!(store.find_test_run(it.id).await.unwrap().as_ref(), Some(it));
+    }
+    let ended = TestRun { test: failed(saved.test.clone()), ..saved.clone() };
+    assert!(!store.note_test_run(saved.id, &ended.test).await.unwrap());
+    assert_eq!(store.find_test_run(saved.id).await.unwrap(), Some(ended));
+    assert_eq!(store.find_test_run(run(9, 9, None, None).id).await.unwrap(), None);
+}
+
+pub async fn whoever_runs_a_test_learns_that_it_is_to_end(store: Subject) {
+    let (wanted, unwanted) = (run(1, 1, None, None), run(2, 2, None, None));
+    for it in [&wanted, &unwanted] {
+        store.add_test_run(it).await.unwrap();
+    }
+    assert!(store.cancel_test_run(unwanted.id).await.unwrap());
+    for (it, is_cancelled) in [(&wanted, false), (&unwanted, true)] {
+        assert_eq!(store.is_test_run_cancelled(it.id).await.unwrap(), is_cancelled);
+        assert_eq!(store.note_test_run(it.id, &it.test).await.unwrap(), is_cancelled);
+    }
+    // What is not there any more is not wanted.
+    let gone = run(9, 9, None, None);
+    assert!(!store.cancel_test_run(gone.id).await.unwrap());
+    assert!(store.is_test_run_cancelled(gone.id).await.unwrap());
+    assert!(store.note_test_run(gone.id, &gone.test).await.unwrap());
+}
+
+pub async fn the_tests_of_an_account_that_were_begun_together_last_are_listed(store: Subject) {
+    let (one, other) = (account(&store, "one").await, account(&store, "other").await);
+    let all = [
+        run(1, 1, Some(one), None),
+        run(2, 2, Some(one), None),
+        run(3, 2, Some(one), None),
+        run(4, 4, Some(other), None),
+        run(5, 5, Some(one), Some(AccountForm::default())),
+    ];
+    for it in &all {
+        store.add_test_run(it).await.unwrap();
+    }
+    assert_eq!(store.last_test_runs(one).await.unwrap(), all[1..3]);
+    assert_eq!(store.last_test_runs(other).await.unwrap(), all[3..4]);
+    store.forget_test_runs(at(3)).await.unwrap();
+    assert_eq!(store.last_test_runs(one).await.unwrap(), all[2..3]);
+    assert_eq!(store.find_test_run(all[0].id).await.unwrap(), None);
+    assert_eq!(store.find_test_run(all[4].id).await.unwrap().as_ref(), Some(&all[4]));
 }

@@ -124,6 +124,9 @@ macro_rules! conformance {
                 a_test_comes_back_as_it_was_kept,
                 the_last_good_test_is_of_the_same_way_and_of_what_was_saved,
                 old_tests_go_but_the_last_good_ones_stay,
+                a_test_that_runs_is_known_to_every_instance,
+                whoever_runs_a_test_learns_that_it_is_to_end,
+                the_tests_of_an_account_that_were_begun_together_last_are_listed,
             }
             seals {
                 only_the_key_that_seals_may_seal,

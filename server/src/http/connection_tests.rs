@@ -62,7 +62,7 @@ pub(super) async fn follow(web: &Web, actor: &Actor, run: RunId) -> Response {
 pub(super) async fn cancel(State(web): State<Web>, Path(run): Path<String>, request: Request) -> Response {
     let Some(actor) = actor(&request.into_parts().0) else { return StatusCode::UNAUTHORIZED.into_response() };
     let Ok(id) = run.parse() else { return refusal(&Error::NotFound) };
-    match web.service.connection_tests().cancel(&actor, id) {
+    match web.service.connection_tests().cancel(&actor, id).await {
         Ok(run) => {
             settle(&web, &actor, id).await;
             match run.account.filter(|_| run.form.is_none()) {

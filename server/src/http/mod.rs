@@ -18,6 +18,8 @@ mod refused;
 mod routes;
 mod security;
 mod session;
+#[cfg(test)]
+mod tests_elsewhere;
 mod tunnel;
 
 use std::sync::Arc;

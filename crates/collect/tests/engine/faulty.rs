@@ -12,7 +12,7 @@ use domain::{
     audit::{AuditEntry, AuditQuery, AuditRow},
     authority::{Authority, AuthorityDraft, AuthorityFacts, AuthorityRow},
     check::{CheckRun, StageRecord},
-    connection_test::TestRecord,
+    connection_test::{ConnectionTest, TestRecord},
     connector::{Connector, ConnectorDraft, HostKey},
     credential::{Credential, CredentialDraft},
     device::DeviceState,
@@ -29,13 +29,16 @@ use domain::{
     smtp::{Smtp, SmtpDraft},
     time::Timestamp,
 };
-use service::ports::{
-    AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-    ConnectorStore, Consent, CredentialStore, DeviceClaim, DeviceRow, DeviceStore, Finished, InstanceKeys, KeptTokens,
-    KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewDeviceFlow, NewTest, OAuthRow, OAuthStore, Part,
-    PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore,
-    SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store,
-    StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+use service::{
+    RunId, TestRun,
+    ports::{
+        AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
+        ConnectorStore, Consent, CredentialStore, DeviceClaim, DeviceRow, DeviceStore, Finished, InstanceKeys, KeptTokens,
+        KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewDeviceFlow, NewTest, OAuthRow, OAuthStore, Part,
+        PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore,
+        SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store,
+        StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+    },
 };
 
 use crate::faults::{Fault, Faults};
@@ -182,6 +185,13 @@ delegate! {
         add_test(new: &NewTest<'_>) -> ConnectionTestId;
         list_tests(account: AccountId, limit: u32) -> Vec<TestRecord>;
         last_good_test(account: AccountId, connector: Option<ConnectorId>, signed_in: bool) -> Option<TestRecord>;
+        add_test_run(run: &TestRun) -> ();
+        note_test_run(id: RunId, test: &ConnectionTest) -> bool;
+        is_test_run_cancelled(id: RunId) -> bool;
+        cancel_test_run(id: RunId) -> bool;
+        find_test_run(id: RunId) -> Option<TestRun>;
+        last_test_runs(account: AccountId) -> Vec<TestRun>;
+        forget_test_runs(before: Timestamp) -> ();
     }
     UserStore {
         count_users() -> u64;

@@ -12,7 +12,7 @@ pub use self::{
     evidence::{Capabilities, CertificateFacts, Evidence, Fact, MailboxFacts, Phase, TlsFacts, Verdict},
 };
 use crate::{
-    account::{Destination, Protocol, Route, Security},
+    account::{Destination, Protocol, Route},
     check::ErrorKind,
     ids::{AccountId, ConnectionTestId},
     time::Timestamp,
@@ -105,6 +105,9 @@ pub struct ConnectionTest {
     /// Whether the account was stored like this; else the values were only typed.
     pub is_saved: bool,
     pub steps: Vec<StepRecord>,
+    /// `None` before the first, and once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<Step>,
     pub evidence: Evidence,
     /// `None` while it runs.
     pub end: Option<TestEnd>,
@@ -122,6 +125,7 @@ impl ConnectionTest {
             signs_in: true,
             is_saved: true,
             steps: Vec::new(),
+            under_way: None,
             evidence: Evidence::default(),
             end: None,
             compared_with: None,
@@ -140,26 +144,10 @@ impl ConnectionTest {
         }
     }
 
-    /// The step that comes after those that are over.
+    /// The step that is under way, or is the first to be.
     pub fn under_way(&self) -> Step {
-        let security = self.destination.security;
-        let begins_secure = matches!(security, Security::Implicit(_));
-        let is_asked = self.steps.iter().any(|it| it.step == Step::StartTls);
-        let after_connect = if begins_secure { Step::Tls } else { Step::Greeting };
-        match self.steps.last().map(|it| it.step) {
-            None if self.destination.route == Route::Direct => Step::Resolve,
-            None | Some(Step::Resolve) => Step::Egress,
-            // The first of two with a connector: the server's own address.
-            Some(Step::Egress) if self.steps.len() == 1 => Step::Resolve,
-            Some(Step::Egress) => Step::Connect,
-            Some(Step::Connect) if self.destination.route != Route::Direct => Step::Connector,
-            Some(Step::Connect | Step::Connector) => after_connect,
-            Some(Step::Greeting) if matches!(security, Security::StartTls(_)) && !is_asked => Step::StartTls,
-            Some(Step::StartTls) => Step::Tls,
-            Some(Step::Tls) => Step::Greeting,
-            Some(Step::Greeting) => Step::Authenticate,
-            Some(Step::Authenticate | Step::Mailbox) => Step::Mailbox,
-        }
+        let first = if self.destination.route == Route::Direct { Step::Resolve } else { Step::Egress };
+        self.under_way.unwrap_or(first)
     }
 
     /// What to do next, if it failed.
@@ -177,35 +165,4 @@ pub struct TestRecord {
     /// Who asked for it.
     pub actor: String,
     pub test: ConnectionTest,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        account::{Address, Trust},
-        ids::ConnectorId,
-    };
-
-    #[track_caller]
-    fn check(security: Security, route: Route, expected: &[Step]) {
-        let address = Address::parse("mail.example.org").unwrap();
-        let destination = Destination { address, port: 143, security, route };
-        let mut test = ConnectionTest::new(Protocol::Imap, destination);
-        for step in expected {
-            assert_eq!(test.under_way(), *step, "{:?}", test.steps);
-            test.steps.push(StepRecord { step: *step, ok: true, ms: 0, detail: String::new() });
-        }
-    }
-
-    #[test]
-    fn the_step_under_way_is_known_before_it_ends() {
-        use Step as S;
-        let ssl = [S::Resolve, S::Egress, S::Connect, S::Tls, S::Greeting, S::Authenticate, S::Mailbox];
-        check(Security::Implicit(Trust::System), Route::Direct, &ssl);
-        let tls = [S::Resolve, S::Egress, S::Connect, S::Greeting, S::StartTls, S::Tls, S::Greeting, S::Authenticate];
-        check(Security::StartTls(Trust::System), Route::Direct, &tls);
-        let behind = [S::Egress, S::Resolve, S::Egress, S::Connect, S::Connector, S::Greeting, S::Authenticate];
-        check(Security::Plain, Route::Connector(ConnectorId(1)), &behind);
-    }
 }

@@ -26,7 +26,7 @@ use crate::clean;
 /// Bytes of the longest message of a greeting.
 const MESSAGE_MAX: usize = 4 * 1024;
 /// Characters that are kept of what an agent says of itself.
-const NAME_MAX: usize = 100;
+pub(super) const NAME_MAX: usize = 100;
 
 #[derive(Serialize, Deserialize)]
 struct Challenge {

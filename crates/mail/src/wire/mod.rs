@@ -12,13 +12,13 @@ pub(crate) use body::Body;
 use domain::check::{ErrorKind, Stage};
 use memchr::memchr;
 use service::ports::{MailError, Transcript};
-pub(crate) use tap::secret_of;
+pub(crate) use tap::{Tap, secret_of};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::timeout,
 };
 
-use self::{pace::Pace, tap::Tap};
+use self::pace::Pace;
 use crate::protocol;
 
 /// Anything that carries bytes both ways.

@@ -31,12 +31,19 @@ use crate::{
 
 #[derive(Default)]
 struct Log {
+    /// The stage that began last.
+    under_way: Mutex<Option<Stage>>,
     stages: Mutex<Vec<StageRecord>>,
     evidence: Mutex<Evidence>,
 }
 
 impl StageLog for Log {
+    fn began(&self, stage: Stage) {
+        *self.under_way.lock().unwrap() = Some(stage);
+    }
+
     fn ended(&self, record: StageRecord) {
+        assert_eq!(self.under_way.lock().unwrap().take(), Some(record.stage), "something else was under way");
         self.stages.lock().unwrap().push(record);
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "panicking is how a test fails")]
 
 mod certificates;
+mod clear;
 mod connection;
 mod corpus;
 mod dialects;
@@ -17,4 +18,5 @@ mod memory;
 mod oauth;
 mod ssh;
 mod starttls;
+mod starttls_smtp;
 mod support;

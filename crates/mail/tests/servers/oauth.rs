@@ -20,12 +20,12 @@ use crate::{
     support::{SECURITIES, assert_error, dovecot::Dovecot, open, patient, server::Server as _},
 };
 
-const GOOD: &str = "ya29.a-token-that-the-issuer-knows";
+pub(crate) const GOOD: &str = "ya29.a-token-that-the-issuer-knows";
 const REVOKED: &str = "ya29.a-token-that-was-revoked";
 const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
 
 /// The issuer's introspection endpoint (RFC 7662): one token is good, and it is somebody's.
-async fn issuer() -> String {
+pub(crate) async fn issuer() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -60,7 +60,7 @@ async fn introspect(mut stream: TcpStream) {
     }
 }
 
-fn with_token(dovecot: &Dovecot, protocol: Protocol, security: Security, token: &str) -> Visit {
+pub(crate) fn with_token(dovecot: &Dovecot, protocol: Protocol, security: Security, token: &str) -> Visit {
     Visit { password: Secret::token(token.to_owned()), ..account(dovecot, protocol, security, "somebody") }
 }
 

@@ -59,7 +59,19 @@ fn step_of(stage: Stage, test: &ConnectionTest) -> Step {
     }
 }
 
+/// Behind a connector the policy is asked first: it looks the server's name up itself.
+fn is_policy(step: Step, test: &ConnectionTest) -> bool {
+    step == Step::Resolve && test.connector.is_some() && test.steps.is_empty()
+}
+
 impl StageLog for TestLog {
+    fn began(&self, stage: Stage) {
+        self.state.send_modify(|test| {
+            let step = step_of(stage, test);
+            test.under_way = Some(if is_policy(step, test) { Step::Egress } else { step });
+        });
+    }
+
     fn ended(&self, StageRecord { stage, ok, ms, detail }: StageRecord) {
         let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.state.send_modify(|test| {
@@ -72,9 +84,8 @@ impl StageLog for TestLog {
             } else {
                 detail
             };
-            // A connector looks the name up itself: here only the policy was asked.
-            let is_policy = step == Step::Resolve && test.connector.is_some() && test.steps.is_empty();
-            test.steps.push(StepRecord { step: if is_policy { Step::Egress } else { step }, ok, ms, detail });
+            let step = if is_policy(step, test) { Step::Egress } else { step };
+            test.steps.push(StepRecord { step, ok, ms, detail });
         });
     }
 
@@ -104,6 +115,11 @@ mod tests {
         let destination = Destination { address, port: 143, security, route };
         let test = ConnectionTest::new(Protocol::Imap, destination);
         TestLog::new(ConnectionTest { connector: connector.map(str::to_owned), ..test })
+    }
+
+    fn begun(log: &TestLog, stage: Stage) -> Step {
+        log.began(stage);
+        log.so_far().under_way()
     }
 
     fn ended(log: &TestLog, stages: &[(Stage, bool)]) {
@@ -153,6 +169,25 @@ mod tests {
         ended(&log, &[(Stage::Resolve, true), (Stage::Connect, true), (Stage::Connector, true)]);
         let expected = [Step::Egress, Step::Resolve, Step::Egress, Step::Connect, Step::Connector];
         assert_eq!(steps(&log), expected.map(|it| (it, true)));
+    }
+
+    /// An agent is not looked up, and an SSH session may be open already: what comes after the policy is not always a look-up.
+    #[test]
+    fn the_step_under_way_is_the_one_that_began() {
+        let behind = log(Security::StartTls(Trust::System), Some("Plant"));
+        assert_eq!(behind.so_far().under_way(), Step::Egress);
+        assert_eq!(begun(&behind, Stage::Resolve), Step::Egress);
+        behind.ended(StageRecord { stage: Stage::Resolve, ok: true, ms: 0, detail: String::new() });
+        assert_eq!(begun(&behind, Stage::Connector), Step::Connector);
+        ended(&behind, &[(Stage::Connector, true)]);
+        assert_eq!(begun(&behind, Stage::Greeting), Step::Greeting);
+        ended(&behind, &[(Stage::Greeting, true)]);
+        assert_eq!(begun(&behind, Stage::Tls), Step::StartTls);
+        ended(&behind, &[(Stage::Tls, true)]);
+        assert_eq!(begun(&behind, Stage::Tls), Step::Tls);
+        let direct = log(Security::Plain, None);
+        assert_eq!(direct.so_far().under_way(), Step::Resolve);
+        assert_eq!(begun(&direct, Stage::Resolve), Step::Resolve);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The use cases of tests of connections: begin one, follow it, stop it, look at the earlier ones.
 //!
 //! A test takes no lease and counts as no check. Whoever begins one needs permission Action; a credential goes along only where
-//! it was granted for, or where the one who asks grants it for this test.
+//! it was granted for, or where the one who asks grants it for this test. A test runs in the instance that was asked; the store
+//! tells the others how it goes, and that one if somebody wants it to end.
 
 mod log;
 mod runs;
@@ -17,8 +18,12 @@ use domain::{
     ids::AccountId,
     page::PageRequest,
     problem::Rule,
+    time::Timestamp,
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{interval, sleep},
+};
 
 pub use self::runs::{RunId, TestRun, TestRuns};
 use self::{log::TestLog, runs::Run};
@@ -33,6 +38,10 @@ use crate::{
 
 /// A test takes no longer.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// How often another instance's test is looked at, and how often is looked whether somebody wants one of ours to end.
+const LOOKED_AT: Duration = Duration::from_secs(1);
+/// A test is shown for so long after it began, with the values that were typed.
+const REMEMBERED: Duration = Duration::from_hours(1);
 /// Ways that are tested side by side at most, the direct one too.
 const WAYS_MAX: u32 = 12;
 
@@ -122,33 +131,51 @@ impl ConnectionTests<'_> {
     }
 
     /// The test as it goes, or as it ended a short while ago.
-    pub fn run(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
+    pub async fn run(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        Ok(self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?.picture())
+        self.find(id).await
     }
 
     /// The tests of the saved account that were begun together last, if that was a short while ago.
-    pub fn last(&self, actor: &Actor, id: AccountId) -> Result<Vec<TestRun>, Error> {
+    pub async fn last(&self, actor: &Actor, id: AccountId) -> Result<Vec<TestRun>, Error> {
         need(actor, Permission::Action)?;
-        Ok(self.0.tests.last_of(id, self.0.clock.now()).iter().map(|it| it.picture()).collect())
+        let now = self.0.clock.now();
+        let known = self.0.store.last_test_runs(id).await?.into_iter().filter(|it| is_remembered(it, now));
+        let newest = |it: TestRun| self.0.tests.find(it.id).map_or_else(|| it.unless_lost(now), |run| run.picture());
+        Ok(known.map(newest).collect())
     }
 
     /// Waits until it has ended.
     pub async fn finished(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        let run = self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?;
-        let mut updates = run.watch();
-        // The sender lives as long as the run.
-        _ = updates.wait_for(|it| it.end.is_some()).await;
-        Ok(run.picture())
+        if let Some(run) = self.0.tests.find(id) {
+            // The sender lives as long as the run.
+            _ = run.watch().wait_for(|it| it.end.is_some()).await;
+            return Ok(run.picture());
+        }
+        loop {
+            let run = self.find(id).await?;
+            if run.test.end.is_some() {
+                return Ok(run);
+            }
+            sleep(LOOKED_AT).await;
+        }
     }
 
     /// Stops it; what has ended already stays as it is.
-    pub fn cancel(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
+    pub async fn cancel(&self, actor: &Actor, id: RunId) -> Result<TestRun, Error> {
         need(actor, Permission::Action)?;
-        let run = self.0.tests.find(id, self.0.clock.now()).ok_or(Error::NotFound)?;
-        run.cancelled.notify_one();
-        Ok(run.picture())
+        if let Some(run) = self.0.tests.find(id) {
+            run.cancelled.notify_one();
+        } else if !self.0.store.cancel_test_run(id).await? {
+            return Err(Error::NotFound);
+        }
+        self.find(id).await
+    }
+
+    /// Forgets the tests that are not shown any more.
+    pub async fn forget(&self) -> Result<(), Error> {
+        Ok(self.0.store.forget_test_runs(self.0.clock.now().minus(REMEMBERED)).await?)
     }
 
     /// What was kept of the account's tests, newest first.
@@ -156,6 +183,15 @@ impl ConnectionTests<'_> {
         need(actor, Permission::Action)?;
         self.load(id).await?;
         Ok(self.0.store.list_tests(id, KEPT).await?)
+    }
+
+    async fn find(&self, id: RunId) -> Result<TestRun, Error> {
+        if let Some(run) = self.0.tests.find(id) {
+            return Ok(run.picture());
+        }
+        let (found, now) = (self.0.store.find_test_run(id).await?, self.0.clock.now());
+        let run = found.filter(|it| is_remembered(it, now)).ok_or(Error::NotFound)?;
+        Ok(run.unless_lost(now))
     }
 
     async fn load(&self, id: AccountId) -> Result<Account, Error> {
@@ -209,11 +245,20 @@ impl ConnectionTests<'_> {
             log: Arc::new(TestLog::new(test)),
             cancelled: Notify::new(),
         });
-        self.0.tests.add(&run);
+        self.forget().await?;
+        self.0.store.add_test_run(&run.picture()).await?;
+        let here = self.0.tests.add(&run);
         let (parts, id, actor) = (Arc::clone(self.0), run.id, actor.name.clone());
-        tokio::spawn(async move { parts.go(&run, &draft, depth, &actor).await });
+        tokio::spawn(async move {
+            parts.go(&run, &draft, depth, &actor).await;
+            drop(here);
+        });
         Ok(id)
     }
+}
+
+fn is_remembered(run: &TestRun, now: Timestamp) -> bool {
+    now.since(run.started_at) < REMEMBERED
 }
 
 fn saved(account: Account, depth: Depth, batch: RunId) -> Plan {
@@ -226,6 +271,7 @@ impl Parts {
         let probed = tokio::select! {
             probed = self.probe(run, draft, depth) => Some(probed),
             () = run.cancelled.notified() => None,
+            () = self.tell(run) => None,
         };
         let end = match probed {
             Some(Ok(())) => TestEnd::Passed,
@@ -233,13 +279,42 @@ impl Parts {
             None => TestEnd::Cancelled,
         };
         let mut test = run.log.so_far();
-        test.end = Some(end);
+        (test.end, test.under_way) = (Some(end), None);
         if let Some(account) = run.account
             && let Err(error) = self.keep(account, run, &mut test, actor).await
         {
             tracing::error!(%error, "the result of a test could not be kept");
         }
+        if let Err(error) = self.store.note_test_run(run.id, &test).await {
+            tracing::error!(%error, "the other instances could not be told of the end of a test");
+        }
         run.log.update(|it| *it = test);
+    }
+
+    /// Tells the other instances of every step; ends when one of them was told that somebody wants the test to end.
+    async fn tell(&self, run: &Run) {
+        let (mut updates, mut ticks) = (run.watch(), interval(LOOKED_AT));
+        let mark = |it: &ConnectionTest| (it.steps.len(), it.under_way);
+        let mut told = mark(&updates.borrow());
+        loop {
+            let is_time = tokio::select! {
+                _ = updates.changed() => false,
+                _ = ticks.tick() => true,
+            };
+            let test = updates.borrow_and_update().clone();
+            let is_cancelled = if mark(&test) != told {
+                told = mark(&test);
+                self.store.note_test_run(run.id, &test).await
+            } else if is_time {
+                self.store.is_test_run_cancelled(run.id).await
+            } else {
+                continue;
+            };
+            // A store that fails changes nothing about the test.
+            if matches!(is_cancelled, Ok(true)) {
+                return;
+            }
+        }
     }
 
     async fn probe(&self, run: &Run, draft: &AccountDraft, depth: Depth) -> Result<(), TestFailure> {

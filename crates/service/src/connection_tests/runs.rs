@@ -1,23 +1,27 @@
-//! The tests that run here or ended a short while ago, and how many one may begin.
+//! The tests that run here, and how many one may begin. What is shown of the others is in the store.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
     fmt,
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use domain::{account::AccountForm, connection_test::ConnectionTest, ids::AccountId, time::Timestamp};
+use domain::{
+    account::AccountForm,
+    check::ErrorKind,
+    connection_test::{ConnectionTest, TestEnd, TestFailure},
+    ids::AccountId,
+    time::Timestamp,
+};
 use tokio::sync::{Notify, watch};
 
-use super::log::TestLog;
+use super::{DEADLINE, log::TestLog};
 use crate::starts::{Starts, WINDOW};
 
-/// A test that ended is remembered so long, with the values that were typed.
-const REMEMBERED: Duration = Duration::from_mins(15);
-/// The most that are remembered.
-const RUNS_MAX: usize = 200;
+/// A test that has not ended by then runs nowhere: it has a deadline, and clocks differ a little.
+const LOST_AFTER: Duration = DEADLINE.saturating_add(Duration::from_secs(30));
 /// The most that run at once here.
 const AT_ONCE: usize = 16;
 
@@ -40,7 +44,7 @@ impl FromStr for RunId {
 }
 
 /// A test as it goes, or as it ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestRun {
     pub id: RunId,
     pub account: Option<AccountId>,
@@ -79,23 +83,30 @@ impl Run {
     pub(crate) fn watch(&self) -> watch::Receiver<ConnectionTest> {
         self.log.watch()
     }
+}
 
-    fn is_remembered(&self, now: Timestamp) -> bool {
-        self.is_running() || now.since(self.started_at) < REMEMBERED
-    }
-
-    fn is_running(&self) -> bool {
-        self.log.so_far().end.is_none()
+impl TestRun {
+    /// The same; or what there is to say if it cannot be running any more, because its instance is gone.
+    pub(crate) fn unless_lost(mut self, now: Timestamp) -> Self {
+        if self.test.end.is_none() && now.since(self.started_at) > LOST_AFTER {
+            self.test.end = Some(TestEnd::Failed(TestFailure {
+                step: self.test.under_way(),
+                kind: ErrorKind::Internal,
+                message: "the instance that ran the test is gone".to_owned(),
+            }));
+            self.test.under_way = None;
+        }
+        self
     }
 }
 
 /// What is known of all of them.
 #[derive(Default)]
-pub struct TestRuns(Mutex<Known>);
+pub struct TestRuns(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
-    runs: VecDeque<Arc<Run>>,
+    running: HashMap<RunId, Arc<Run>>,
     starts: Starts,
 }
 
@@ -107,38 +118,38 @@ impl TestRuns {
     /// Counts a start of so many tests by that actor; seconds to wait, if there were too many or too many tests run.
     pub(crate) fn may_start(&self, actor: &str, n: usize, now: Timestamp) -> Result<(), u64> {
         let mut known = self.known();
-        if known.runs.iter().filter(|it| it.is_running()).count() + n > AT_ONCE {
+        if known.running.len() + n > AT_ONCE {
             return Err(WINDOW.as_secs() / 6);
         }
         known.starts.may_start(actor, now)
     }
 
-    pub(crate) fn add(&self, run: &Arc<Run>) {
-        let mut known = self.known();
-        let now = run.started_at;
-        known.runs.retain(|it| it.is_remembered(now));
-        if known.runs.len() >= RUNS_MAX
-            && let Some(at) = known.runs.iter().position(|it| !it.is_running())
-        {
-            known.runs.remove(at);
-        }
-        known.runs.push_back(Arc::clone(run));
+    /// It runs here for as long as what is returned lives, also where it ends by a panic.
+    pub(crate) fn add(&self, run: &Arc<Run>) -> Here {
+        self.known().running.insert(run.id, Arc::clone(run));
+        Here { known: Arc::clone(&self.0), id: run.id }
     }
 
-    pub(crate) fn find(&self, id: RunId, now: Timestamp) -> Option<Arc<Run>> {
-        self.known().runs.iter().find(|it| it.id == id && it.is_remembered(now)).cloned()
-    }
-
-    /// Those that were begun together last for this account as it is saved, in their order.
-    pub(crate) fn last_of(&self, account: AccountId, now: Timestamp) -> Vec<Arc<Run>> {
-        let known = self.known();
-        let of_account = |it: &&Arc<Run>| it.account == Some(account) && it.form.is_none() && it.is_remembered(now);
-        let Some(batch) = known.runs.iter().rev().find(of_account).map(|it| it.batch) else { return Vec::new() };
-        known.runs.iter().filter(|it| it.batch == batch).cloned().collect()
+    /// If it runs here.
+    pub(crate) fn find(&self, id: RunId) -> Option<Arc<Run>> {
+        self.known().running.get(&id).cloned()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A test that runs here.
+#[must_use]
+pub(crate) struct Here {
+    known: Arc<Mutex<Known>>,
+    id: RunId,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).running.remove(&self.id);
     }
 }
 
@@ -148,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    fn run(account: i64, at: i64, form: Option<AccountForm>) -> Arc<Run> {
+    fn run(account: i64) -> Arc<Run> {
         let address = Address::parse("mail.example.org").unwrap();
         let destination = Destination { address, port: 143, security: Security::Plain, route: Route::Direct };
         let id = TestRuns::fresh_id();
@@ -156,15 +167,11 @@ mod tests {
             id,
             batch: id,
             account: Some(AccountId(account)),
-            started_at: Timestamp::from_seconds(at),
-            form,
+            started_at: Timestamp::from_seconds(0),
+            form: None,
             log: Arc::new(TestLog::new(ConnectionTest::new(Protocol::Imap, destination))),
             cancelled: Notify::new(),
         })
-    }
-
-    fn end(run: &Run) {
-        run.log.update(|it| it.end = Some(domain::connection_test::TestEnd::Passed));
     }
 
     #[test]
@@ -180,45 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_run_any_more_has_failed() {
+        let picture = run(1).picture();
+        let after = |seconds| picture.clone().unless_lost(Timestamp::from_seconds(seconds)).test;
+        assert_eq!(after(80).end, None);
+        assert_eq!(after(100).failure().map(|it| it.kind), Some(ErrorKind::Internal));
+    }
+
+    #[test]
     fn so_many_run_at_once_whoever_began_them() {
         let runs = TestRuns::default();
-        let all: Vec<_> = (0..16).map(|n| run(n, 0, None)).collect();
-        for it in &all {
-            runs.add(it);
-        }
+        let all: Vec<_> = (0..16).map(run).collect();
+        let mut here: Vec<_> = all.iter().map(|it| runs.add(it)).collect();
         assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Err(10));
-        end(&all[3]);
+        drop(here.remove(3));
         assert_eq!(runs.may_start("ana", 2, Timestamp::from_seconds(1)), Err(10));
         assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Ok(()));
-    }
-
-    #[test]
-    fn what_ended_is_forgotten_and_what_runs_is_not() {
-        let runs = TestRuns::default();
-        let (ended, running) = (run(1, 0, None), run(2, 0, None));
-        runs.add(&ended);
-        runs.add(&running);
-        end(&ended);
-        let hour = Timestamp::from_seconds(3600);
-        assert!(runs.find(ended.id, hour).is_none(), "also while nobody begins another");
-        runs.add(&run(3, 3600, None));
-        assert!(runs.find(ended.id, hour).is_none() && runs.find(running.id, hour).is_some());
-        for n in 0..500 {
-            let more = run(n, 3600, None);
-            end(&more);
-            runs.add(&more);
-        }
-        assert!(runs.known().runs.len() <= RUNS_MAX && runs.find(running.id, hour).is_some());
-    }
-
-    #[test]
-    fn the_last_batch_of_an_account_is_of_what_is_saved() {
-        let runs = TestRuns::default();
-        let (saved, typed) = (run(1, 0, None), run(1, 1, Some(AccountForm::default())));
-        runs.add(&saved);
-        runs.add(&typed);
-        let found: Vec<_> = runs.last_of(AccountId(1), Timestamp::from_seconds(2)).iter().map(|it| it.id).collect();
-        assert_eq!(found, [saved.id]);
-        assert_eq!(saved.id.to_string().parse(), Ok(saved.id));
+        assert!(runs.find(all[3].id).is_none() && runs.find(all[4].id).is_some());
+        assert_eq!(all[4].id.to_string().parse(), Ok(all[4].id));
     }
 }

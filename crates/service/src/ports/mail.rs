@@ -114,6 +114,9 @@ impl MailError {
 
 /// Is told each stage as it ends.
 pub trait StageLog: Send + Sync {
+    /// A stage is under way.
+    fn began(&self, _: Stage) {}
+
     fn ended(&self, record: StageRecord);
 
     /// Something came to light that only a test of the connection wants to know.

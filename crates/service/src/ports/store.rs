@@ -32,6 +32,7 @@ use super::{
     DeviceStore, FailedFetch, Listed, MailboxState, OAuthStore, Part, PostureStore, RemoteKey, ReportRunStore,
     ScheduleStore, SealStore, SmtpStore,
 };
+use crate::{RunId, TestRun};
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -355,6 +356,20 @@ pub trait ConnectionTestStore: Send + Sync {
         connector: Option<ConnectorId>,
         signed_in: bool,
     ) -> Result<Option<TestRecord>, StoreError>;
+
+    /// A test has begun; whatever instance is asked from now on knows of it.
+    async fn add_test_run(&self, run: &TestRun) -> Result<(), StoreError>;
+    /// How it goes; whether somebody wants it to end. A run that is not there any more is not wanted.
+    async fn note_test_run(&self, id: RunId, test: &ConnectionTest) -> Result<bool, StoreError>;
+    /// Whether somebody wants it to end.
+    async fn is_test_run_cancelled(&self, id: RunId) -> Result<bool, StoreError>;
+    /// Somebody wants it to end; whether it is known at all.
+    async fn cancel_test_run(&self, id: RunId) -> Result<bool, StoreError>;
+    async fn find_test_run(&self, id: RunId) -> Result<Option<TestRun>, StoreError>;
+    /// Those that were begun together last for this account as it is saved, in their order.
+    async fn last_test_runs(&self, account: AccountId) -> Result<Vec<TestRun>, StoreError>;
+    /// Forgets what began before.
+    async fn forget_test_runs(&self, before: Timestamp) -> Result<(), StoreError>;
 }
 
 /// A user as the sign-in needs it.

@@ -13,7 +13,7 @@ use domain::{
 };
 use mail::tunnel::{
     Carried,
-    agent::{Agent, AgentError, AgentOptions, AllowList},
+    agent::{Agent, AgentError, AgentOptions, AllowList, ProxyChoice},
 };
 use service::{ports::MailError, secret::Secret};
 use tokio::{
@@ -102,6 +102,7 @@ impl World {
             code,
             allow: AllowList(rules.collect()),
             authority: None,
+            proxy: ProxyChoice::default(),
             name: name.to_owned(),
         });
         let (agent, stop) = (agent.unwrap(), CancellationToken::new());

@@ -3,6 +3,7 @@
 mod allow;
 mod carry;
 mod key;
+mod proxy;
 mod server;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -16,12 +17,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use yamux::Mode;
 
-pub use self::allow::{AllowList, AllowRule};
+pub use self::{
+    allow::{AllowList, AllowRule},
+    proxy::ProxyChoice,
+};
 use self::{carry::Way, key::Key, server::Server};
 use super::{
     GREETING,
     frames::{ByteStream, Frames},
-    greeting::{Answer, Refusal, introduce},
+    greeting::{Answer, NAME_MAX, Refusal, introduce},
     mux::Mux,
 };
 use crate::{egress::system_resolver, tls};
@@ -52,6 +56,8 @@ pub struct AgentOptions {
     pub allow: AllowList,
     /// PEM of the authority that vouches for the servers; `None`: the system's roots.
     pub authority: Option<String>,
+    /// How the servers are dialled.
+    pub proxy: ProxyChoice,
     /// As people are to know it.
     pub name: String,
 }
@@ -79,10 +85,13 @@ enum Ended {
 
 impl Agent {
     pub fn new(options: AgentOptions) -> Result<Self, AgentError> {
-        let AgentOptions { servers, token_file, code, allow, authority, name } = options;
+        let AgentOptions { servers, token_file, code, allow, authority, proxy, name } = options;
+        if name.trim().is_empty() || name.chars().count() > NAME_MAX {
+            return Err(AgentError(format!("the agent's name must have 1 to {NAME_MAX} characters")));
+        }
         let tls = tls::verifying(authority.as_deref()).map_err(|it| AgentError(format!("the authority: {it}")))?;
         let servers: Vec<_> =
-            servers.iter().map(|it| Server::parse(it, &tls).map(Arc::new)).collect::<Result<_, _>>()?;
+            servers.iter().map(|it| Server::parse(it, &tls, &proxy).map(Arc::new)).collect::<Result<_, _>>()?;
         if servers.is_empty() {
             return Err(AgentError("no server was named".to_owned()));
         }
@@ -187,7 +196,7 @@ impl This {
             (_, Answer::Waiting) => return Ok(Ended::Waiting),
             (_, Answer::Refused(refusal)) => return Ok(Ended::Refused(refusal)),
         };
-        tracing::info!(server = server.origin, "connected");
+        tracing::info!(server = server.origin, proxy = server.proxy().map(tracing::field::display), "connected");
         // Nothing is ever opened from here.
         let (_, wanted) = mpsc::channel(1);
         let mut mux = Mux::new(ByteStream::new(frames), Mode::Client, wanted);
@@ -221,4 +230,30 @@ impl This {
 /// Half of it to all of it: many agents that lost one server do not come back at the same moment.
 fn spread(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server takes no greeting that is longer than it keeps.
+    #[test]
+    fn a_name_that_no_server_would_take_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |name: &str| {
+            Agent::new(AgentOptions {
+                servers: vec!["http://localhost:3000".to_owned()],
+                token_file: folder.path().join("token"),
+                code: Some(Secret::new("CODE".to_owned())),
+                allow: AllowList::default(),
+                authority: None,
+                proxy: ProxyChoice::default(),
+                name: name.to_owned(),
+            })
+        };
+        for name in [" ".to_owned(), "x".repeat(NAME_MAX + 1)] {
+            assert!(new(&name).err().is_some_and(|it| it.to_string().contains("1 to 100 characters")), "{name}");
+        }
+        assert!(new(&"x".repeat(NAME_MAX)).is_ok());
+    }
 }

@@ -1,7 +1,8 @@
 //! The way to Posthorn: TCP, TLS unless it is on this machine, WebSocket.
 
-use std::{io, net::IpAddr};
+use std::{fmt, io, net::IpAddr};
 
+use domain::account::Address;
 use futures::{SinkExt as _, StreamExt as _, future::ready};
 use hyper::Uri;
 use rustls::pki_types::ServerName;
@@ -20,8 +21,11 @@ use tokio_tungstenite::{
     },
 };
 
-use super::AgentError;
-use crate::tunnel::{Frame, Frames, MESSAGE_MAX, PATH, PROTOCOL, origin_of};
+use super::{AgentError, ProxyChoice, proxy::Proxy};
+use crate::{
+    tunnel::{Frame, Frames, MESSAGE_MAX, PATH, PROTOCOL, origin_of},
+    wire::Stream,
+};
 
 /// One instance of Posthorn.
 pub(super) struct Server {
@@ -31,10 +35,12 @@ pub(super) struct Server {
     port: u16,
     /// `None`: on this machine, without TLS.
     tls: Option<TlsConnector>,
+    /// With the server's host as it is told to it.
+    proxy: Option<(Proxy, Address)>,
 }
 
 impl Server {
-    pub(super) fn parse(url: &str, tls: &TlsConnector) -> Result<Self, AgentError> {
+    pub(super) fn parse(url: &str, tls: &TlsConnector, proxies: &ProxyChoice) -> Result<Self, AgentError> {
         let failed = |why: &str| AgentError(format!("the server {url}: {why}"));
         let no_url = || failed("it must be a URL such as https://posthorn.example.org");
         let origin = origin_of(url).ok_or_else(no_url)?;
@@ -49,11 +55,22 @@ impl Server {
             return Err(failed("without TLS only this machine itself may be dialled: use https://"));
         }
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        Ok(Self { origin, host, port, tls: is_secure.then(|| tls.clone()) })
+        // Without TLS the server is this machine, to which no proxy is the way.
+        let proxy = match proxies.for_host(&host).filter(|_| is_secure) {
+            Some(proxy) => {
+                let host = Address::parse(&host).map_err(|_| failed("its host is neither a name nor an address"))?;
+                Some((proxy.clone(), host))
+            }
+            None => None,
+        };
+        Ok(Self { origin, host, port, tls: is_secure.then(|| tls.clone()), proxy })
     }
 
     /// Has no deadline of its own.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Frames>> {
+        if let (Some(tls), Some((proxy, host))) = (&self.tls, &self.proxy) {
+            return self.secure(tls, proxy.connect(host, self.port).await?).await;
+        }
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else {
@@ -63,6 +80,15 @@ impl Server {
             }
             return self.upgrade(stream).await;
         };
+        self.secure(tls, Box::new(stream)).await
+    }
+
+    /// What stands between, if anything does.
+    pub(super) fn proxy(&self) -> Option<&impl fmt::Display> {
+        self.proxy.as_ref().map(|(proxy, _)| proxy)
+    }
+
+    async fn secure(&self, tls: &TlsConnector, stream: Box<dyn Stream>) -> io::Result<Box<dyn Frames>> {
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
         self.upgrade(tls.connect(name, stream).await?).await
     }
@@ -104,10 +130,15 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{process::Stdio, sync::Arc, time::Duration};
 
+    use rcgen::{CertificateParams, KeyPair};
     use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
-    use tokio::net::TcpListener;
+    use tempfile::TempDir;
+    use tokio::{
+        net::TcpListener,
+        process::{Child, Command},
+    };
     use tokio_rustls::TlsAcceptor;
     use tokio_tungstenite::{
         accept_hdr_async,
@@ -119,13 +150,21 @@ mod tests {
 
     /// Takes every WebSocket, inside TLS; answers with its port and its certificate.
     async fn secure_server() -> (u16, String) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        secure_server_since(1975).await
+    }
+
+    /// The same with a certificate that is valid from the beginning of that year.
+    async fn secure_server_since(year: i32) -> (u16, String) {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        let signing_key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&signing_key).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .with_single_cert(vec![made.der().clone()], key.into())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -140,7 +179,7 @@ mod tests {
                 _ = accept_hdr_async(stream, with_protocol).await;
             }
         });
-        (port, made.cert.pem())
+        (port, made.pem())
     }
 
     #[tokio::test]
@@ -148,7 +187,8 @@ mod tests {
         let (port, pem) = secure_server().await;
         let own = tls::verifying(Some(&pem)).unwrap();
         let connect = async |host: &str, tls: &TlsConnector| {
-            Server::parse(&format!("https://{host}:{port}"), tls).unwrap().connect().await.map(drop)
+            let url = format!("https://{host}:{port}");
+            Server::parse(&url, tls, &ProxyChoice::default()).unwrap().connect().await.map(drop)
         };
         connect("localhost", &own).await.unwrap();
         for (host, tls) in [("localhost", tls::verifying(None).unwrap()), ("127.0.0.1", own)] {
@@ -158,11 +198,71 @@ mod tests {
         assert!(tls::verifying(Some("nothing")).is_err());
     }
 
+    /// An agent whose clock is slow sees every certificate like this. Nothing else between the two goes by the clock.
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_yet_is_refused_with_both_times() {
+        let (port, pem) = secure_server_since(2999).await;
+        let tls = tls::verifying(Some(&pem)).unwrap();
+        let url = format!("https://localhost:{port}");
+        let server = Server::parse(&url, &tls, &ProxyChoice::default()).unwrap();
+        let error = server.connect().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains("not valid yet") && error.contains("verification time"), "{error}");
+    }
+
+    /// A real proxy that wants a login.
+    struct Program {
+        port: u16,
+        _child: Child,
+        _folder: TempDir,
+    }
+
+    impl Program {
+        async fn start(program: &str) -> Self {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = Command::new(program);
+            if program == "microsocks" {
+                command.args(["-i", "127.0.0.1", "-u", "ana", "-P", "p.ss", "-p"]).arg(port.to_string());
+            } else {
+                let file = folder.path().join("tinyproxy.conf");
+                let config = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth ana p.ss\n");
+                std::fs::write(&file, config).unwrap();
+                command.arg("-d").arg("-c").arg(file);
+            }
+            let command = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+            let mut child = command.spawn().unwrap_or_else(|it| panic!("install {program}: {it}"));
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                assert!(child.try_wait().unwrap().is_none(), "{program} has ended");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Self { port, _child: child, _folder: folder }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_is_reached_by_a_proxy_with_its_login_and_not_with_another() {
+        let (port, pem) = secure_server().await;
+        let tls = tls::verifying(Some(&pem)).unwrap();
+        for (program, scheme) in [("microsocks", "socks5"), ("microsocks", "socks5h"), ("tinyproxy", "http")] {
+            let proxy = Program::start(program).await;
+            let connect = async |login: &str| {
+                let url = format!("{scheme}://{login}@127.0.0.1:{}", proxy.port);
+                let choice = ProxyChoice::settle(Some(&url), |_| None).unwrap();
+                let server = Server::parse(&format!("https://localhost:{port}"), &tls, &choice).unwrap();
+                server.connect().await.map(drop).map_err(|it| it.to_string())
+            };
+            assert_eq!(connect("ana:p%2Ess").await, Ok(()), "{scheme}");
+            let error = connect("ana:other-s3cret").await.unwrap_err();
+            assert!(error.starts_with(&format!("{scheme}://127.0.0.1:{}: ", proxy.port)), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
     #[test]
     fn without_tls_only_this_machine_is_dialled() {
         let tls = tls::verifying(None).unwrap();
         for url in ["http://127.0.0.1:3000", "http://[::1]:3000/", "http://localhost", "https://mail.example.org"] {
-            assert!(Server::parse(url, &tls).is_ok(), "{url}");
+            assert!(Server::parse(url, &tls, &ProxyChoice::default()).is_ok(), "{url}");
         }
         for (url, why) in [
             ("http://mail.example.org", "without TLS"),
@@ -172,7 +272,7 @@ mod tests {
             ("mail.example.org", "a URL"),
             ("ftp://127.0.0.1", "a URL"),
         ] {
-            let error = Server::parse(url, &tls).err().unwrap().to_string();
+            let error = Server::parse(url, &tls, &ProxyChoice::default()).err().unwrap().to_string();
             assert!(error.contains(why) && error.contains(url), "{error}");
         }
     }
