@@ -18,6 +18,7 @@ mod messages;
 mod oauth;
 pub mod ports;
 mod posture;
+mod reading;
 mod schedules;
 pub mod secret;
 mod sign_in;
@@ -41,9 +42,10 @@ pub use credentials::Credentials;
 pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
-pub use messages::{Messages, RawMessage};
+pub use messages::{Html, Messages, RawMessage};
 pub use oauth::{Callback, OAuth};
 pub use posture::{POSTURE_EXPORTED_MAX, Posture};
+pub use reading::Reading;
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
 pub use smtp::SmtpAccounts;
@@ -85,6 +87,7 @@ pub struct Parts {
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
+    pub reading: Reading,
 }
 
 impl Parts {
