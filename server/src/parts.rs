@@ -8,10 +8,8 @@ use domain::time::Timestamp;
 use mail::{DnsServers, Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    CredentialedSender, Parts, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
-    ports::{
-        Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint,
-    },
+    CredentialedSender, Parts, Reading, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
+    ports::{Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::{KeyId, Vault},
 };
@@ -139,6 +137,7 @@ impl System {
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
+            reading: Reading::default(),
         });
         Ok(Self { service, collector, reports, watchman, hub, set_up_code, key_id })
     }

@@ -97,7 +97,7 @@ fn Body(
                 src=part(account, content.row.id, "html")></iframe>
         }
         .into_any(),
-        View::Headers => headers(content.headers).into_any(),
+        View::Headers => headers(content.headers, content.n_more_headers).into_any(),
         View::Source => match source {
             Some(Ok(Source { text, is_cut })) => view! {
                 {is_cut.then(|| view! { <p class="inbox-note">{words.source_cut}</p> })}
@@ -115,7 +115,7 @@ pub fn pre(label: &'static str, text: String, class: &'static str) -> AnyView {
     view! { <div class=class role="region" aria-label=label tabindex="0" dir="auto"><pre>{text}</pre></div> }.into_any()
 }
 
-fn headers(headers: Vec<(String, String)>) -> impl IntoView {
+fn headers(headers: Vec<(String, String)>, n_more: u32) -> impl IntoView {
     let words = &context::words().inbox;
     let rows = headers.into_iter().map(|(name, value)| {
         view! { <tr><th scope="row"><bdi>{plain(&name)}</bdi></th><td><bdi>{plain(&value)}</bdi></td></tr> }
@@ -127,6 +127,7 @@ fn headers(headers: Vec<(String, String)>) -> impl IntoView {
                 <tbody>{rows.collect_view()}</tbody>
             </table>
         </div>
+        {(n_more > 0).then(|| view! { <p class="inbox-note">{words.more_headers(u64::from(n_more))}</p> })}
     }
 }
 
@@ -180,6 +181,7 @@ mod tests {
             text: hostile.clone(),
             has_html: true,
             headers: vec![(hostile.clone(), hostile.clone())],
+            n_more_headers: 7,
             attachments: vec![attachment],
             is_unreadable: true,
             is_too_large: false,

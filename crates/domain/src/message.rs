@@ -19,7 +19,7 @@ pub struct MessageIndex {
     pub date: Option<Timestamp>,
     pub n_attachments: u32,
     pub message_id: String,
-    /// The bytes are no message that can be parsed: only the source can be shown.
+    /// The bytes are no message that can be taken apart.
     pub is_unreadable: bool,
 }
 
@@ -98,10 +98,12 @@ pub struct MessageContent {
     /// The plain text, or what is left of the HTML without its tags.
     pub text: String,
     pub has_html: bool,
-    /// Names and decoded values in their order.
+    /// Names and decoded values in their order, the first few hundred.
     pub headers: Vec<(String, String)>,
+    /// How many fields stand behind those.
+    pub n_more_headers: u32,
     pub attachments: Vec<Attachment>,
     pub is_unreadable: bool,
-    /// Too large to be taken apart: only its header fields are shown, and all of it can be downloaded.
+    /// Too large or too complex to be taken apart: only its header fields are shown, and all of it can be downloaded.
     pub is_too_large: bool,
 }

@@ -20,6 +20,7 @@ mod messages;
 mod oauth;
 pub mod ports;
 mod posture;
+mod reading;
 mod schedules;
 mod seals;
 pub mod secret;
@@ -47,9 +48,10 @@ pub use discovery::{Autodiscovery, Searches};
 pub use egress::Egress;
 pub use error::Error;
 pub use ledger::Ledger;
-pub use messages::{Messages, RawMessage};
+pub use messages::{Html, Messages, RawMessage};
 pub use oauth::{Callback, OAuth};
 pub use posture::{POSTURE_EXPORTED_MAX, Posture};
+pub use reading::Reading;
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use seals::{SealStatus, Seals, SealsError, can_seal, check_keys};
 pub use sender::CredentialedSender;
@@ -96,6 +98,7 @@ pub struct Parts {
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
+    pub reading: Reading,
 }
 
 impl Parts {

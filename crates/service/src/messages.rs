@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
+    account::Account,
     actor::{Actor, Permission},
     audit::AuditAction,
     ids::{AccountId, MessageId},
@@ -22,6 +23,15 @@ const TAKEN_APART_MAX: u64 = 50 * 1024 * 1024;
 
 /// The use cases of messages.
 pub struct Messages<'a>(pub(crate) &'a Parts);
+
+/// A message's HTML.
+#[derive(Debug)]
+pub enum Html {
+    /// A washed document of its own.
+    Washed(String),
+    /// Washing it would take more than is borne; its text and its source can be read.
+    TooComplex,
+}
 
 /// The bytes of a message as the server gave them, part by part.
 pub struct RawMessage {
@@ -58,7 +68,7 @@ impl Messages<'_> {
         query: &MessageQuery,
     ) -> Result<Page<MessageRow>, Error> {
         need(actor, Permission::Query)?;
-        self.0.store.find_account(account).await?.ok_or(Error::NotFound)?;
+        self.account(account).await?;
         Ok(self.0.store.list_messages(account, actor.user_id, query).await?)
     }
 
@@ -70,8 +80,21 @@ impl Messages<'_> {
         let bytes = if is_too_large { header(raw.part().await?.unwrap_or_default()) } else { raw.whole().await? };
         let read = self.off_thread(move |reader| reader.read(&bytes)).await?;
         let is_unreadable = read.is_err();
-        let ReadMessage { to, cc, text, has_html, headers, attachments } = read.unwrap_or_default();
-        Ok(MessageContent { row, to, cc, text, has_html, headers, attachments, is_unreadable, is_too_large })
+        let ReadMessage { to, cc, text, has_html, headers, n_more_headers, attachments, is_header_only } =
+            read.unwrap_or_default();
+        let is_too_large = is_too_large || is_header_only;
+        Ok(MessageContent {
+            row,
+            to,
+            cc,
+            text,
+            has_html,
+            headers,
+            n_more_headers,
+            attachments,
+            is_unreadable,
+            is_too_large,
+        })
     }
 
     /// The bytes as the server gave them.
@@ -81,14 +104,33 @@ impl Messages<'_> {
         let now = self.0.clock.now();
         let entry = entry(actor, now, AuditAction::MessageOpened, subject);
         self.0.store.open_message(id, actor.user_id, now, &[entry]).await?;
+        if let Some(user) = actor.user_id {
+            self.0.reading.open(user, id, now);
+        }
         Ok(self.bytes(&row))
     }
 
-    /// The washed HTML document of an opened message.
-    pub async fn html(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<String, Error> {
+    /// The HTML of an opened message. Two are washed at once; a third waits a while for its turn.
+    pub async fn html(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<Html, Error> {
         let raw = self.raw_again(actor, within, id).await?;
+        if self.0.reading.is_refused(id) {
+            return Ok(Html::TooComplex);
+        }
+        let turn = self.0.reading.turn().await?;
         let raw = whole(raw).await?;
-        self.off_thread(move |reader| reader.html(&raw)).await?.map_err(|_| Error::NotFound)
+        let wash = move |reader: Arc<dyn MessageReader>| {
+            // Whoever asked may be gone: the turn ends with the work.
+            let _turn = turn;
+            reader.html(&raw)
+        };
+        match self.off_thread(wash).await? {
+            Ok(html) => Ok(Html::Washed(html)),
+            Err(ReadError::TooComplex) => {
+                self.0.reading.refuse(id);
+                Ok(Html::TooComplex)
+            }
+            Err(ReadError::NoSuchPart | ReadError::Unreadable) => Err(Error::NotFound),
+        }
     }
 
     pub async fn attachment(
@@ -102,10 +144,11 @@ impl Messages<'_> {
         self.off_thread(move |reader| reader.attachment(&raw, index)).await?.map_err(|_| Error::NotFound)
     }
 
-    /// Like [`Messages::raw`], for a part of what was just opened: the opening is in the log already.
+    /// Like [`Messages::raw`], for a part of what the actor opened just now: that opening is in the log already.
     async fn raw_again(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<RawMessage, Error> {
         let row = self.row(actor, within, id).await?;
-        if row.seen && actor.user_id.is_some() { Ok(self.bytes(&row)) } else { self.raw(actor, within, id).await }
+        let is_open = actor.user_id.is_some_and(|it| self.0.reading.is_open(it, id, self.0.clock.now()));
+        if is_open { Ok(self.bytes(&row)) } else { self.raw(actor, within, id).await }
     }
 
     fn bytes(&self, row: &MessageRow) -> RawMessage {
@@ -115,7 +158,15 @@ impl Messages<'_> {
     async fn row(&self, actor: &Actor, within: Option<AccountId>, id: MessageId) -> Result<MessageRow, Error> {
         need(actor, Permission::Query)?;
         let row = self.0.store.find_message(id, actor.user_id).await?;
-        row.filter(|it| within.is_none_or(|account| account == it.account_id)).ok_or(Error::NotFound)
+        let row = row.filter(|it| within.is_none_or(|account| account == it.account_id)).ok_or(Error::NotFound)?;
+        self.account(row.account_id).await?;
+        Ok(row)
+    }
+
+    /// The messages of a deleted account are kept for its restoring, and not shown.
+    async fn account(&self, id: AccountId) -> Result<Account, Error> {
+        let account = self.0.store.find_account(id).await?;
+        account.filter(|it| it.deleted_at.is_none()).ok_or(Error::NotFound)
     }
 
     async fn off_thread<T: Send + 'static>(

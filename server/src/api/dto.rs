@@ -950,7 +950,10 @@ pub(crate) struct MessageOut {
     cc: String,
     text: String,
     has_html: bool,
+    /// The first 300.
     headers: Vec<(String, String)>,
+    /// How many fields stand behind those.
+    n_more_headers: u32,
     attachment_list: Vec<AttachmentOut>,
     is_unreadable: bool,
     /// Only the header fields were read; `/raw` has all of it.
@@ -966,6 +969,7 @@ impl From<MessageContent> for MessageOut {
             text: it.text,
             has_html: it.has_html,
             headers: it.headers,
+            n_more_headers: it.n_more_headers,
             attachment_list: it.attachments.into_iter().map(AttachmentOut::from).collect(),
             is_unreadable: it.is_unreadable,
             is_too_large: it.is_too_large,

@@ -18,7 +18,7 @@ use domain::{
 };
 use futures::{StreamExt as _, stream};
 use report::print::Printed;
-use service::{Error, RawMessage};
+use service::{Error, Html, RawMessage};
 use words::Locale;
 
 use super::{
@@ -126,6 +126,7 @@ pub(super) async fn html(
     State(web): State<Web>,
     Path((account, message)): Path<(i64, i64)>,
     Extension(actor): Extension<CurrentActor>,
+    headers: HeaderMap,
 ) -> Response {
     let actor = match actor_of(actor) {
         Ok(actor) => actor,
@@ -133,10 +134,21 @@ pub(super) async fn html(
     };
     match web.service.messages().html(&actor, Some(AccountId(account)), MessageId(message)).await {
         Ok(html) => {
-            own_policy(MAIL_POLICY, ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+            let (status, html) = match html {
+                Html::Washed(html) => (StatusCode::OK, html),
+                Html::TooComplex => (StatusCode::UNPROCESSABLE_ENTITY, too_complex(&headers)),
+            };
+            let content_type = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+            own_policy(MAIL_POLICY, (status, content_type, html).into_response())
         }
         Err(error) => own_policy(MAIL_POLICY, refusal(&error)),
     }
+}
+
+/// Stands in the frame instead.
+fn too_complex(headers: &HeaderMap) -> String {
+    let (locale, _): (Locale, _) = preferences_of(headers);
+    format!("<!doctype html><meta charset=\"utf-8\"><title></title><p>{}</p>", locale.words().inbox.too_complex)
 }
 
 /// A mail byte for byte.

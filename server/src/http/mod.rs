@@ -13,6 +13,8 @@ mod health;
 mod oauth;
 mod pages;
 mod posture;
+#[cfg(test)]
+mod reading;
 mod refused;
 #[cfg(test)]
 mod routes;

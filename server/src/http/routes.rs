@@ -1,6 +1,6 @@
 //! Every route of the server, walked: what is not signed in is refused everywhere, the viewer wherever it must be.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
@@ -21,29 +21,33 @@ use crate::{
 
 const PASSWORD: &str = "correct horse battery";
 
-struct Walked {
+pub(super) struct Walked {
     router: Router,
-    system: System,
-    _folder: tempfile::TempDir,
+    pub(super) system: System,
+    pub(super) folder: Arc<tempfile::TempDir>,
 }
 
-struct Answer {
-    status: StatusCode,
-    text: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
     cookie: String,
 }
 
 impl Walked {
-    async fn open() -> Self {
-        let folder = tempfile::TempDir::new().unwrap();
+    pub(super) async fn open() -> Self {
+        Self::on(Arc::new(tempfile::TempDir::new().unwrap())).await
+    }
+
+    /// On what is in the folder.
+    pub(super) async fn on(folder: Arc<tempfile::TempDir>) -> Self {
         let options = Options { data: Some(folder.path().to_owned()), ..Options::default() };
         let config = Config::settle(options).unwrap();
         let system = System::open(&config, false).await.unwrap();
         let router = http::router(system.service.clone(), config, system.hub.clone());
-        Self { router, system, _folder: folder }
+        Self { router, system, folder }
     }
 
-    async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
+    pub(super) async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in with {
             request = request.header(*name, *value);
@@ -58,13 +62,18 @@ impl Walked {
 
     /// A viewer's cookie and token.
     async fn viewer(&self) -> (String, String) {
+        self.user("vera", Role::Viewer).await
+    }
+
+    /// A new user's cookie and token.
+    pub(super) async fn user(&self, name: &str, role: Role) -> (String, String) {
         let root = Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() };
         let users = self.system.service.sign_in();
-        users.add_user(&root, "vera", Secret::new(PASSWORD.to_owned()), Role::Viewer).await.unwrap();
-        let form = format!("name=vera&password={}", PASSWORD.replace(' ', "+"));
+        users.add_user(&root, name, Secret::new(PASSWORD.to_owned()), role).await.unwrap();
+        let form = format!("name={name}&password={}", PASSWORD.replace(' ', "+"));
         let entered = self.call(Method::POST, "/sign-in", &[FORM], form).await;
         assert_eq!(entered.status, StatusCode::SEE_OTHER, "{}", entered.text);
-        (entered.cookie, users.add_token(&root, "vera").await.unwrap())
+        (entered.cookie, users.add_token(&root, name).await.unwrap())
     }
 }
 

@@ -70,7 +70,13 @@ fn depth_and_length_are_no_danger() {
     replay("200,000 parentheses", session.into_bytes(), fuzzing::imap);
     replay("an endless line", format!("* OK {}", "x".repeat(2 << 20)).into_bytes(), fuzzing::imap);
     replay("an endless line", format!("+OK {}", "x".repeat(2 << 20)).into_bytes(), fuzzing::pop3);
-    for (name, unit) in [("elements", "<div>"), ("comments", "<!--"), ("tables", "<table><tr><td>")] {
+    for (name, unit) in [
+        ("elements", "<div>"),
+        ("elements that no end tag closes", "<div></x>"),
+        ("comments", "<!--"),
+        ("tables", "<table><tr><td>"),
+        ("ampersands", "&"),
+    ] {
         let message = format!("Subject: x\r\nContent-Type: text/html\r\n\r\n{}", unit.repeat(100_000));
         replay(name, message.into_bytes(), fuzzing::message);
     }

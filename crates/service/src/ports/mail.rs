@@ -295,8 +295,12 @@ pub struct ReadMessage {
     pub cc: String,
     pub text: String,
     pub has_html: bool,
+    /// The first ones, a few hundred.
     pub headers: Vec<(String, String)>,
+    pub n_more_headers: u32,
     pub attachments: Vec<Attachment>,
+    /// It takes more than is borne to take it apart: there is no more than its header.
+    pub is_header_only: bool,
 }
 
 /// What the server may contact.
@@ -316,10 +320,12 @@ pub trait CertificateReader: Send + Sync {
 
 /// Reads stored messages. Pure computation: callers run it off the async threads.
 pub trait MessageReader: Send + Sync {
-    /// Never fails: what cannot be parsed is marked `is_unreadable`.
+    /// Never fails: what cannot be parsed is marked `is_unreadable`; what its header says is there as far as it can be read.
     fn index(&self, raw: &[u8]) -> MessageIndex;
+    /// What is too complex is read too, `is_header_only`.
     fn read(&self, raw: &[u8]) -> Result<ReadMessage, ReadError>;
-    /// A whole HTML document, washed: no script, nothing remote, `cid:` images as `data:` URLs.
+    /// A whole HTML document, washed: no script, nothing remote, `cid:` images as `data:` URLs. It takes a bounded time; what
+    /// would take longer is `TooComplex`.
     fn html(&self, raw: &[u8]) -> Result<String, ReadError>;
     /// Name, declared type and bytes of an attachment.
     fn attachment(&self, raw: &[u8], index: u32) -> Result<(Attachment, Vec<u8>), ReadError>;
