@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use mail::{Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    Parts, Service, SignInAttempts, TestRuns, Tokens,
+    Parts, Passwords, Service, SignInAttempts, TestRuns, Tokens,
     ports::{Clock, ConnectionProbe, ConnectorProbe, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::Vault,
@@ -120,6 +120,7 @@ impl System {
             notifier: Arc::new(watchman.clone()),
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
+            passwords: Passwords::default(),
         });
         Ok(Self { service, collector, reports, watchman, hub, set_up_code })
     }

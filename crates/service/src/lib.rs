@@ -45,7 +45,7 @@ pub use messages::{Messages, RawMessage};
 pub use oauth::{Callback, OAuth};
 pub use posture::{POSTURE_EXPORTED_MAX, Posture};
 pub use schedules::{RUNS_KEPT, Schedules};
-pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
+pub use sign_in::{Attempts as SignInAttempts, Limits, Passwords, SignIn};
 pub use smtp::SmtpAccounts;
 pub use tokens::Tokens;
 pub use visit::{open_submission, open_visit, record_contact};
@@ -85,6 +85,7 @@ pub struct Parts {
     /// Opens the set-up page while there is no user.
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
+    pub passwords: Passwords,
 }
 
 impl Parts {
