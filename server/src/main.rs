@@ -6,10 +6,12 @@ mod api;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod exchange;
 mod housekeeping;
 mod http;
 mod parts;
+mod ranges;
 
 use std::process::ExitCode;
 

@@ -9,9 +9,14 @@ mod connection_tests;
 mod downloads;
 mod forms;
 mod health;
+mod impatient;
+pub(crate) mod listen;
 mod oauth;
+mod origin;
 mod pages;
 mod posture;
+#[cfg(test)]
+mod promises;
 mod refused;
 #[cfg(test)]
 mod routes;
@@ -33,7 +38,7 @@ use tower_http::csrf::CsrfLayer;
 use self::bundle::Bundle;
 pub(crate) use self::{
     downloads::{download, stream_of, with_length},
-    session::origin,
+    origin::origin,
 };
 use crate::{api, config::Config};
 

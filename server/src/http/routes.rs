@@ -19,22 +19,22 @@ use crate::{
     parts::System,
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
-struct Walked {
-    router: Router,
-    system: System,
+pub(super) struct Walked {
+    pub(super) router: Router,
+    pub(super) system: System,
     _folder: tempfile::TempDir,
 }
 
-struct Answer {
-    status: StatusCode,
-    text: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
     cookie: String,
 }
 
 impl Walked {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let folder = tempfile::TempDir::new().unwrap();
         let options = Options { data: Some(folder.path().to_owned()), ..Options::default() };
         let config = Config::settle(options).unwrap();
@@ -43,7 +43,7 @@ impl Walked {
         Self { router, system, _folder: folder }
     }
 
-    async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
+    pub(super) async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in with {
             request = request.header(*name, *value);
@@ -57,7 +57,7 @@ impl Walked {
     }
 
     /// A viewer's cookie and token.
-    async fn viewer(&self) -> (String, String) {
+    pub(super) async fn viewer(&self) -> (String, String) {
         let root = Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() };
         let users = self.system.service.sign_in();
         users.add_user(&root, "vera", Secret::new(PASSWORD.to_owned()), Role::Viewer).await.unwrap();
@@ -68,8 +68,8 @@ impl Walked {
     }
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Each server function with an argument that it understands, and what the viewer gets.
 fn functions() -> Vec<(&'static str, Value, StatusCode)> {
