@@ -90,7 +90,7 @@ enum TokenCommand {
 }
 
 pub(crate) async fn run() -> Result<()> {
-    let cli = Cli::try_parse().or_else(refuse)?;
+    let cli = Cli::try_parse().or_else(|it| refuse(&it))?;
     if let Command::Connector(options) = cli.command {
         return agent::run(options).await;
     }
@@ -161,7 +161,7 @@ pub(crate) async fn run() -> Result<()> {
 }
 
 /// One line, like every other error; what was asked for, such as help, is printed as it is.
-fn refuse(error: clap::Error) -> Result<Cli> {
+fn refuse(error: &clap::Error) -> Result<Cli> {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }

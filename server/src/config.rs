@@ -288,7 +288,7 @@ mod tests {
     fn what_is_wrong_in_the_file_is_told_in_one_line() {
         for (file, message) in [
             (
-                "egress_allow = ['10.0.0.0/8',\n'x']",
+                "listen = '127.0.0.1:3000'\negress_allow = ['x']",
                 "line 2: \"x\" is neither a CIDR range, such as 10.0.0.0/8, nor an address",
             ),
             ("checks_at_once = -1", "line 1: invalid value: integer `-1`, expected u32"),
