@@ -3,8 +3,7 @@
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use axum::serve::ListenerExt as _;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 use domain::{
     actor::{Actor, Role as ActorRole},
     check::Outcome,
@@ -17,7 +16,7 @@ use tokio::{net::TcpListener, signal, sync::watch};
 use crate::{
     agent::{self, ConnectorOptions},
     config::{Config, Options},
-    demo, exchange, housekeeping, http,
+    demo, descriptors, exchange, housekeeping, http,
     keys::{self, KeyCommand},
     parts::System,
 };
@@ -95,7 +94,7 @@ enum TokenCommand {
 }
 
 pub(crate) async fn run() -> Result<()> {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().or_else(|it| refuse(&it))?;
     if let Command::Connector(options) = cli.command {
         return agent::run(options).await;
     }
@@ -105,6 +104,7 @@ pub(crate) async fn run() -> Result<()> {
     let mut config = Config::settle(cli.options)?;
     if let Command::Serve { role, .. } = cli.command {
         config.collect.role = role;
+        descriptors::fit(&mut config.collect);
     }
     if let Command::Key(KeyCommand::Rotate { new_key_file: Some(file), .. }) = &cli.command {
         config.other_key_files.push(file.clone());
@@ -173,6 +173,21 @@ pub(crate) async fn run() -> Result<()> {
     }
 }
 
+/// One line, like every other error; what was asked for, such as help, is printed as it is.
+fn refuse(error: &clap::Error) -> Result<Cli> {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    bail!(one_line(&error.to_string()))
+}
+
+/// The first paragraph: what follows is usage.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|it| !it.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
@@ -199,8 +214,6 @@ async fn serve(mut config: Config, system: System) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
     config.listen = address;
-    // What goes by an agent is often a short line that somebody waits for.
-    let listener = listener.tap_io(|it| _ = it.set_nodelay(true));
     if service.sign_in().needs_set_up().await.map_err(explain)? {
         say(&format!("set-up code: {set_up_code}"));
     }
@@ -213,12 +226,8 @@ async fn serve(mut config: Config, system: System) -> Result<()> {
         tokio::spawn(housekeeping::keep(service.clone(), config.retention_days, config.runs_days, stopped.clone()));
     let router = http::router(service, config, hub);
     say(&format!("listening on http://{address}"));
-    let mut draining = stopped;
-    let graceful = axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
-        .with_graceful_shutdown(async move {
-            _ = draining.wait_for(|it| *it).await;
-        });
-    let serving = tokio::spawn(async move { graceful.await });
+    let bounds = http::listen::Bounds::new(descriptors::clients(descriptors::available()));
+    let serving = tokio::spawn(http::listen::serve(listener, router, bounds, stopped));
     wait_for_signal().await?;
     tracing::info!("stopping");
     stop.send_replace(true);
@@ -241,4 +250,29 @@ pub(crate) async fn wait_for_signal() -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_option_is_told_in_one_line_that_names_it() {
+        let told = |arguments: &[&str]| {
+            let all = ["posthorn"].iter().chain(arguments);
+            Cli::try_parse_from(all).err().map(|it| one_line(&it.to_string())).unwrap_or_default()
+        };
+        for (arguments, parts) in [
+            (&["serve", "--egress-allow", "localhost"][..], ["--egress-allow", "neither a CIDR range"]),
+            (&["serve", "--checks-at-once", "0"], ["--checks-at-once", "1..=4096"]),
+            (&["user", "add", "--name", "ana"], ["--role <ROLE>", "not provided"]),
+            (&["serve", "--unheard-of"], ["--unheard-of", "unexpected"]),
+        ] {
+            let line = told(arguments);
+            assert!(parts.iter().all(|it| line.contains(it)) && !line.contains('\n'), "{line}");
+            assert!(!line.starts_with("error") && !line.contains("Usage"), "{line}");
+        }
+        assert_eq!(told(&["serve", "--egress-allow", "", "--egress-ports", ""]), "");
+        assert_eq!(told(&["serve", "--trusted-proxies", "10.0.0.5", "--egress-deny", "10.0.0.0/8,10.0.0.1"]), "");
+    }
 }

@@ -11,7 +11,7 @@ use domain::{
     account::{AccountDraft, AccountFilter, AccountForm, AccountQuery, AccountSort},
     actor::Actor,
     authority::AuthorityDraft,
-    connector::{ConnectorDraft, ConnectorForm},
+    connector::{ConnectorDraft, ConnectorForm, ConnectorKind, HostKey},
     credential::CredentialForm,
     ids::{AuthorityId, CredentialId},
     oauth::OAuthForm,
@@ -313,6 +313,7 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
         let mut problems = ConnectorDraft::try_from(&form).err().unwrap_or_default();
         problems.extend(twice(&mut seen, "connector", &form.name));
         problems.extend(missing(fields, "credential", &known.credentials));
+        problems.extend(unfit_host_key(fields));
         known.connectors.add(&form.name, 1);
         note("connector", &form.name, problems);
     }
@@ -333,6 +334,15 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
 fn missing(fields: &Map<String, Value>, field: &str, names: &Names) -> Option<Problem> {
     let name = Body::of(fields).text(field);
     (!name.is_empty() && names.id(&name).is_none()).then(|| Problem::new(field, Rule::Gone))
+}
+
+/// The problem of a host key that could not be approved.
+fn unfit_host_key(fields: &Map<String, Value>) -> Option<Problem> {
+    let body = Body::of(fields);
+    let host_key = Some(body.text("host_key")).filter(|it| !it.is_empty())?;
+    let is_ssh = ConnectorKind::parse(&body.text("kind")) == Some(ConnectorKind::Ssh);
+    let rule = if is_ssh { HostKey::parse(&host_key).err() } else { Some(Rule::NotAnOption) };
+    rule.map(|it| Problem::new("host_key", it))
 }
 
 /// Approves the key of an SSH server that was approved where the document comes from; answers with whether that is new.

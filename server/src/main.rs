@@ -6,12 +6,14 @@ mod api;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod exchange;
 mod housekeeping;
 mod http;
 mod key_file;
 mod keys;
 mod parts;
+mod ranges;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use mail::{DnsServers, Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    CredentialedSender, Parts, Reading, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
+    CredentialedSender, Parts, Passwords, Reading, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
     ports::{Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint},
     secret::Secret,
     vault::{KeyId, Vault},
@@ -138,6 +138,7 @@ impl System {
             set_up_code: Secret::new(set_up_code.clone()),
             attempts: SignInAttempts::default(),
             reading: Reading::default(),
+            passwords: Passwords::default(),
         });
         Ok(Self { service, collector, reports, watchman, hub, set_up_code, key_id })
     }

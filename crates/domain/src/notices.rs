@@ -53,6 +53,14 @@ pub struct Notices {
     pub language: String,
 }
 
+impl Notices {
+    /// For those who may not post, and for the audit log.
+    #[must_use]
+    pub fn without_secrets(self) -> Self {
+        Self { webhook: self.webhook.map(Webhook::without_path), ..self }
+    }
+}
+
 impl Default for Notices {
     fn default() -> Self {
         Self {
@@ -113,7 +121,7 @@ fn minutes(text: &str) -> Result<u32, Rule> {
     text.parse().ok().filter(|it| *it <= max).ok_or(Rule::OutOfRange { min: 0, max })
 }
 
-/// Where notices are posted as JSON: `https://hooks.example.org/posthorn`.
+/// Where notices are posted as JSON: `https://hooks.example.org/posthorn`. Whoever knows all of it may post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     pub is_secure: bool,
@@ -146,6 +154,12 @@ impl Webhook {
         let port = number.map_or(Ok(standard), port).map_err(|_| Rule::NotAUrl)?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Self { is_secure, address, port, path })
+    }
+
+    /// Scheme and authority only, for those who may not post: `https://hooks.example.org`.
+    #[must_use]
+    pub fn without_path(self) -> Self {
+        Self { path: String::new(), ..self }
     }
 
     /// As the `Host` field has it.

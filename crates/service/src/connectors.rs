@@ -101,6 +101,9 @@ impl Connectors<'_> {
             Some(target) => Some(target),
             None => self.first_account(id).await?,
         };
+        // One of the tests that somebody may begin in a minute: else it would be a port scanner.
+        let place = self.0.tests.may_start(&actor.name, 1, self.0.clock.now());
+        let _place = place.map_err(|retry_after_s| Error::TooManyAttempts { retry_after_s })?;
         let shown = target.as_ref().map(|it| format!("{} port {}", it.address, it.port));
         let to = shown.as_ref().map(|it| format!(" to {it}")).unwrap_or_default();
         let subject = format!("connector {id} \"{}\"{to}", connector.draft.name);

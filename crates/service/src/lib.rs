@@ -55,7 +55,7 @@ pub use reading::Reading;
 pub use schedules::{RUNS_KEPT, Schedules};
 pub use seals::{SealStatus, Seals, SealsError, can_seal, check_keys};
 pub use sender::CredentialedSender;
-pub use sign_in::{Attempts as SignInAttempts, Limits, SignIn};
+pub use sign_in::{Attempts as SignInAttempts, Limits, Passwords, SignIn};
 pub use smtp::SmtpAccounts;
 pub use tokens::Tokens;
 pub use visit::{open_submission, open_visit, record_contact};
@@ -99,6 +99,7 @@ pub struct Parts {
     pub set_up_code: secret::Secret,
     pub attempts: Attempts,
     pub reading: Reading,
+    pub passwords: Passwords,
 }
 
 impl Parts {

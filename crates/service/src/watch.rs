@@ -45,9 +45,11 @@ impl Watch<'_> {
         })
     }
 
+    /// Who is told; of the webhook no more than scheme and authority for those who may not post to it.
     pub async fn notices(&self, actor: &Actor) -> Result<Notices, Error> {
         need(actor, Permission::List)?;
-        Ok(notices(&*self.0.store).await?)
+        let notices = notices(&*self.0.store).await?;
+        Ok(if actor.role.may(Permission::Action) { notices } else { notices.without_secrets() })
     }
 
     pub async fn change_notices(&self, actor: &Actor, form: &NoticesForm) -> Result<(), Error> {
@@ -55,9 +57,13 @@ impl Watch<'_> {
         need(actor, Permission::Action)?;
         let after = Notices::try_from(form).map_err(Error::Invalid)?;
         let before = notices(&*self.0.store).await?;
+        let mut shown = after.clone().without_secrets();
+        if let Some(webhook) = shown.webhook.as_mut().filter(|_| after.webhook != before.webhook) {
+            "replaced".clone_into(&mut webhook.path);
+        }
         let entry = AuditEntry {
-            before: picture(&before),
-            after: picture(&after),
+            before: picture(&before.without_secrets()),
+            after: picture(&shown),
             ..entry(actor, self.0.clock.now(), AuditAction::NoticesChanged, "notices".to_owned())
         };
         let text = serde_json::to_string(&after).map_err(|it| Error::internal(&it))?;

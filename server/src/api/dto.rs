@@ -132,11 +132,17 @@ impl Body {
         items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// A list as the text of a form that separates by spaces; a text that came instead is one already.
+    fn listed(&self, field: &str) -> String {
+        let Some(Value::Array(items)) = self.0.get(field) else { return self.text(field) };
+        let texts = items.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
     pub(super) fn notices(&self) -> NoticesForm {
-        let recipients = self.texts("recipients");
         NoticesForm {
             enabled: self.text("enabled"),
-            recipients: if recipients.is_empty() { self.text("recipients") } else { recipients.join(" ") },
+            recipients: self.listed("recipients"),
             webhook: self.text("webhook"),
             after_minutes: self.text("after_minutes"),
             language: self.text("language"),

@@ -10,10 +10,14 @@ mod discovery;
 mod downloads;
 mod forms;
 mod health;
+mod impatient;
+pub(crate) mod listen;
 mod oauth;
+mod origin;
 mod pages;
 mod posture;
 #[cfg(test)]
+mod promises;
 mod reading;
 mod refused;
 #[cfg(test)]
@@ -38,7 +42,7 @@ use tower_http::csrf::CsrfLayer;
 use self::bundle::Bundle;
 pub(crate) use self::{
     downloads::{download, stream_of, with_length},
-    session::origin,
+    origin::origin,
 };
 use crate::{api, config::Config};
 

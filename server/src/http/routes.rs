@@ -19,10 +19,10 @@ use crate::{
     parts::System,
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 pub(super) struct Walked {
-    router: Router,
+    pub(super) router: Router,
     pub(super) system: System,
     pub(super) folder: Arc<tempfile::TempDir>,
 }
@@ -61,7 +61,7 @@ impl Walked {
     }
 
     /// A viewer's cookie and token.
-    async fn viewer(&self) -> (String, String) {
+    pub(super) async fn viewer(&self) -> (String, String) {
         self.user("vera", Role::Viewer).await
     }
 
@@ -77,8 +77,8 @@ impl Walked {
     }
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Each server function with an argument that it understands, and what the viewer gets.
 fn functions() -> Vec<(&'static str, Value, StatusCode)> {

@@ -1,12 +1,10 @@
 //! Who is signed in: the cookie, the guard of everything behind it, signing in and out, preferences.
 
-use std::net::{IpAddr, SocketAddr};
-
 use app::{context::CurrentActor, sign_in::Attempt};
 use axum::{
     Extension, Form, Json,
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -15,30 +13,9 @@ use domain::actor::Actor;
 use serde::Deserialize;
 use service::{Error, secret::Secret};
 
-use super::{ACCOUNTS, Web, pages, refused};
+use super::{ACCOUNTS, Web, origin, pages, refused};
 
 const COOKIE: &str = "posthorn_session";
-
-/// The address that a request came from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin(pub(crate) String);
-
-/// The peer's address, or what a trusted proxy says it is.
-pub(crate) fn origin(web: &Web, request: &Parts) -> Origin {
-    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
-    let Some(peer) = peer else { return Origin("unknown".to_owned()) };
-    // The last address that a trusted proxy did not add itself; what stands before it, anybody may have written.
-    let forwarded = request.headers.get_all("x-forwarded-for").iter().filter_map(|it| it.to_str().ok());
-    let hops: Vec<IpAddr> = forwarded.flat_map(|it| it.split(',')).filter_map(|it| it.trim().parse().ok()).collect();
-    let mut address = peer.to_canonical();
-    for hop in hops.into_iter().rev() {
-        if !web.config.trusts(address) {
-            break;
-        }
-        address = hop.to_canonical();
-    }
-    Origin(address.to_string())
-}
 
 fn token(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());

@@ -5,7 +5,7 @@ pub(crate) mod forms;
 mod resolver;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -109,13 +109,19 @@ impl Egress {
         }
     }
 
-    /// What a connector will be asked for by name: only the port and a literal address can be judged here.
+    /// What a connector will be asked for by name: only the port and a literal address can be judged here. What a name leads to
+    /// on the far side is not known, so no allowed range speaks for it; but for `localhost`, which is loopback everywhere
+    /// (RFC 6761, section 6.3).
     pub(crate) fn check_target(&self, address: &Address, port: u16) -> Result<(), MailError> {
         let permitted = match address.ip() {
             Some(ip) => self.permits(ip, port),
-            None => self.has_port(port) || !self.lists.allow.is_empty(),
+            None => self.has_port(port) || (is_localhost(address) && self.permits(Ipv4Addr::LOCALHOST.into(), port)),
         };
-        if permitted { Ok(()) } else { Err(refused(&format!("{address} port {port}"))) }
+        match address.ip() {
+            _ if permitted => Ok(()),
+            Some(_) => Err(refused(&format!("{address} port {port}"))),
+            None => Err(refused(&format!("port {port} for a name behind a connector, such as {address}"))),
+        }
     }
 
     /// Looks a name up, once, and keeps the addresses that may be contacted: whoever connects, connects to one of these.
@@ -163,6 +169,11 @@ impl EgressPolicy for Egress {
     async fn try_out(&self, address: &Address, port: u16) -> Result<Vec<EgressTrial>, MailError> {
         Ok(self.trials(&self.look_up(address, port).await?))
     }
+}
+
+fn is_localhost(name: &Address) -> bool {
+    let name = name.as_str();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn refused(what: &str) -> MailError {
@@ -229,6 +240,19 @@ mod tests {
         assert_eq!(egress.judge("10.8.1.1".parse().unwrap(), 6379), EgressReason::Allowed("10.0.0.0/8".to_owned()));
         let hidden = lists(&["10.0.0.0/8", "::/0"], &[], &[]);
         assert_eq!(hidden.judge("::ffff:127.0.0.1".parse().unwrap(), 993), EgressReason::Loopback);
+    }
+
+    #[test]
+    fn what_is_allowed_by_address_opens_no_port_for_a_name_behind_a_connector() {
+        let passes =
+            |egress: &Egress, address: &str, port| egress.check_target(&Address::parse(address).unwrap(), port).is_ok();
+        let egress = lists(&["10.1.0.0/16", "127.0.0.0/8"], &[], &[2525]);
+        assert!(!passes(&egress, "db.internal", 6379) && !passes(&egress, "10.2.0.1", 6379));
+        assert!(passes(&egress, "db.internal", 993) && passes(&egress, "db.internal", 2525));
+        assert!(passes(&egress, "10.1.0.1", 6379), "an address is known here");
+        assert!(passes(&egress, "localhost", 6379) && passes(&egress, "mail.localhost", 6379));
+        let egress = lists(&["10.1.0.0/16"], &[], &[]);
+        assert!(!passes(&egress, "localhost", 6379) && !passes(&egress, "notlocalhost", 6379));
     }
 
     #[test]

@@ -24,9 +24,13 @@ use tokio::{
     sync::Notify,
     time::{interval, sleep},
 };
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 pub use self::runs::{RunId, TestRun, TestRuns};
-use self::{log::TestLog, runs::Run};
+use self::{
+    log::TestLog,
+    runs::{EndsAnyway, Run},
+};
 use crate::{
     Error, Parts,
     audit::{entry, picture},
@@ -62,9 +66,9 @@ impl ConnectionTests<'_> {
     /// Tests the account as it is saved.
     pub async fn start(&self, actor: &Actor, id: AccountId) -> Result<RunId, Error> {
         let account = self.enabled(actor, id).await?;
-        self.count(actor, 1)?;
+        let place = self.count(actor, 1)?;
         self.audit(actor, format!("account {id} \"{}\"", account.draft.name), &account.draft, false).await?;
-        self.begin(actor, saved(account, Depth::Mailbox, TestRuns::fresh_id())).await
+        self.begin(actor, saved(account, Depth::Mailbox, TestRuns::fresh_id()), place).await
     }
 
     /// Tests the account as it is saved directly and by every connector, side by side. The credential goes by its own way; by
@@ -78,7 +82,7 @@ impl ConnectionTests<'_> {
         if !ways.contains(&own) {
             ways.push(own);
         }
-        self.count(actor, ways.len())?;
+        let mut places = self.count(actor, ways.len())?;
         let batch = TestRuns::fresh_id();
         let mut plans = Vec::new();
         for way in ways {
@@ -94,7 +98,8 @@ impl ConnectionTests<'_> {
         }
         let mut runs = Vec::new();
         for plan in plans {
-            runs.push(self.begin(actor, plan).await?);
+            let Some(place) = places.split(1) else { break };
+            runs.push(self.begin(actor, plan, place).await?);
         }
         Ok(runs)
     }
@@ -121,13 +126,13 @@ impl ConnectionTests<'_> {
         if self.0.store.find_credential(draft.credential_id).await?.is_none() {
             return Err(Error::field("credential_id", Rule::Gone));
         }
-        self.count(actor, 1)?;
+        let place = self.count(actor, 1)?;
         let is_granted = same.is_none_or(|it| it.credential_id != draft.credential_id);
         let subject = id.map_or_else(String::new, |it| format!("{it} "));
         self.audit(actor, format!("account {subject}\"{}\", not saved", draft.name), &draft, is_granted).await?;
         let batch = TestRuns::fresh_id();
         let plan = Plan { draft, account: id, form: Some(form.clone()), depth: Depth::Mailbox, batch };
-        self.begin(actor, plan).await
+        self.begin(actor, plan, place).await
     }
 
     /// The test as it goes, or as it ended a short while ago.
@@ -206,7 +211,8 @@ impl ConnectionTests<'_> {
         if account.draft.enabled { Ok(account) } else { Err(Error::field("enabled", Rule::NotAnOption)) }
     }
 
-    fn count(&self, actor: &Actor, n_tests: usize) -> Result<(), Error> {
+    fn count(&self, actor: &Actor, n_tests: usize) -> Result<OwnedSemaphorePermit, Error> {
+        let n_tests = u32::try_from(n_tests).unwrap_or(u32::MAX);
         let started = self.0.tests.may_start(&actor.name, n_tests, self.0.clock.now());
         started.map_err(|retry_after_s| Error::TooManyAttempts { retry_after_s })
     }
@@ -224,7 +230,7 @@ impl ConnectionTests<'_> {
         Ok(self.0.store.add_audit(&entries).await?)
     }
 
-    async fn begin(&self, actor: &Actor, plan: Plan) -> Result<RunId, Error> {
+    async fn begin(&self, actor: &Actor, plan: Plan, place: OwnedSemaphorePermit) -> Result<RunId, Error> {
         let Plan { draft, account, form, depth, batch } = plan;
         let connector = match draft.destination.route {
             Route::Direct => None,
@@ -250,8 +256,8 @@ impl ConnectionTests<'_> {
         let here = self.0.tests.add(&run);
         let (parts, id, actor) = (Arc::clone(self.0), run.id, actor.name.clone());
         tokio::spawn(async move {
+            let _until_it_ends = (place, here);
             parts.go(&run, &draft, depth, &actor).await;
-            drop(here);
         });
         Ok(id)
     }
@@ -268,6 +274,7 @@ fn saved(account: Account, depth: Depth, batch: RunId) -> Plan {
 impl Parts {
     /// Goes the way, compares, keeps the result, and only then says that it has ended.
     async fn go(&self, run: &Run, draft: &AccountDraft, depth: Depth, actor: &str) {
+        let _ends = EndsAnyway(run);
         let probed = tokio::select! {
             probed = self.probe(run, draft, depth) => Some(probed),
             () = run.cancelled.notified() => None,

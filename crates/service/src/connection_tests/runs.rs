@@ -15,7 +15,7 @@ use domain::{
     ids::AccountId,
     time::Timestamp,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{DEADLINE, log::TestLog};
 use crate::starts::{Starts, WINDOW};
@@ -100,9 +100,32 @@ impl TestRun {
     }
 }
 
+/// Ends a run that was left before it had ended, as a panic leaves it: nobody follows it for ever.
+pub(super) struct EndsAnyway<'a>(pub(super) &'a Run);
+
+impl Drop for EndsAnyway<'_> {
+    fn drop(&mut self) {
+        if self.0.log.so_far().end.is_some() {
+            return;
+        }
+        let step = self.0.log.so_far().under_way();
+        let message = "the test was cut off by an error of this server".to_owned();
+        let failure = TestFailure { step, kind: ErrorKind::Internal, message };
+        self.0.log.update(|it| it.end = Some(TestEnd::Failed(failure)));
+    }
+}
+
 /// What is known of all of them.
-#[derive(Default)]
-pub struct TestRuns(Arc<Mutex<Known>>);
+pub struct TestRuns {
+    known: Arc<Mutex<Known>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for TestRuns {
+    fn default() -> Self {
+        Self { known: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
 
 #[derive(Default)]
 struct Known {
@@ -115,13 +138,11 @@ impl TestRuns {
         RunId(rand::random())
     }
 
-    /// Counts a start of so many tests by that actor; seconds to wait, if there were too many or too many tests run.
-    pub(crate) fn may_start(&self, actor: &str, n: usize, now: Timestamp) -> Result<(), u64> {
-        let mut known = self.known();
-        if known.running.len() + n > AT_ONCE {
-            return Err(WINDOW.as_secs() / 6);
-        }
-        known.starts.may_start(actor, now)
+    /// Counts a start of so many tests by that actor and keeps places for them until these are dropped; seconds to wait, if there
+    /// were too many or too many tests run.
+    pub(crate) fn may_start(&self, actor: &str, n: u32, now: Timestamp) -> Result<OwnedSemaphorePermit, u64> {
+        let places = Arc::clone(&self.places).try_acquire_many_owned(n).map_err(|_| WINDOW.as_secs() / 6)?;
+        self.known().starts.may_start(actor, now).map(|()| places)
     }
 
     /// It runs here for as long as what is returned lives, also where it ends by a panic.
@@ -136,7 +157,7 @@ impl TestRuns {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,11 +200,11 @@ mod tests {
         let runs = TestRuns::default();
         let at = Timestamp::from_seconds;
         for second in 0..10 {
-            assert_eq!(runs.may_start("ana", 1, at(second)), Ok(()));
+            assert!(runs.may_start("ana", 1, at(second)).is_ok());
         }
-        assert_eq!(runs.may_start("ana", 1, at(20)), Err(41));
-        assert_eq!(runs.may_start("ben", 1, at(20)), Ok(()));
-        assert_eq!(runs.may_start("ana", 1, at(61)), Ok(()));
+        assert_eq!(runs.may_start("ana", 1, at(20)).err(), Some(41));
+        assert!(runs.may_start("ben", 1, at(20)).is_ok());
+        assert!(runs.may_start("ana", 1, at(61)).is_ok());
     }
 
     #[test]
@@ -197,13 +218,39 @@ mod tests {
     #[test]
     fn so_many_run_at_once_whoever_began_them() {
         let runs = TestRuns::default();
-        let all: Vec<_> = (0..16).map(run).collect();
+        // A place is kept from the moment in which somebody may begin, and not only once the test is known.
+        let mut places = runs.may_start("ana", 12, Timestamp::from_seconds(0)).unwrap();
+        let others = runs.may_start("ben", 4, Timestamp::from_seconds(0)).unwrap();
+        assert_eq!(runs.may_start("eve", 1, Timestamp::from_seconds(1)).err(), Some(10));
+        drop(places.split(1));
+        assert_eq!(runs.may_start("eve", 2, Timestamp::from_seconds(1)).err(), Some(10));
+        assert!(runs.may_start("eve", 1, Timestamp::from_seconds(1)).is_ok());
+        drop((places, others));
+        assert!(runs.may_start("eve", 16, Timestamp::from_seconds(1)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_panics_has_ended() {
+        let run = run(1);
+        let gone = Arc::clone(&run);
+        let panicked = tokio::spawn(async move {
+            let _ends = EndsAnyway(&gone);
+            panic!("as a certificate might make it");
+        });
+        assert!(panicked.await.is_err());
+        assert!(matches!(run.picture().test.end, Some(TestEnd::Failed(it)) if it.kind == ErrorKind::Internal));
+        run.log.update(|it| it.end = Some(TestEnd::Passed));
+        drop(EndsAnyway(&run));
+        assert_eq!(run.picture().test.end, Some(TestEnd::Passed), "what has ended stays as it is");
+    }
+
+    #[test]
+    fn what_runs_here_is_found_until_it_has_ended() {
+        let runs = TestRuns::default();
+        let all: Vec<_> = (0..3).map(run).collect();
         let mut here: Vec<_> = all.iter().map(|it| runs.add(it)).collect();
-        assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Err(10));
-        drop(here.remove(3));
-        assert_eq!(runs.may_start("ana", 2, Timestamp::from_seconds(1)), Err(10));
-        assert_eq!(runs.may_start("ana", 1, Timestamp::from_seconds(1)), Ok(()));
-        assert!(runs.find(all[3].id).is_none() && runs.find(all[4].id).is_some());
-        assert_eq!(all[4].id.to_string().parse(), Ok(all[4].id));
+        drop(here.remove(1));
+        assert!(runs.find(all[1].id).is_none() && runs.find(all[2].id).is_some());
+        assert_eq!(all[2].id.to_string().parse(), Ok(all[2].id));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use axum::serve::ListenerExt as _;
 use domain::{
     account::Address,
     actor::{Actor, Role},
@@ -19,6 +18,7 @@ use service::{ports::MailError, secret::Secret};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
+    sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Options},
-    http,
+    http::{self, listen},
     parts::System,
 };
 
@@ -78,8 +78,11 @@ impl World {
         let config = Config::settle(options).unwrap();
         let system = System::open(&config, false).await.unwrap();
         let router = http::router(system.service.clone(), config, system.hub.clone());
-        let listener = listener.tap_io(|it| _ = it.set_nodelay(true));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            listen::serve(listener, router, listen::Bounds::new(100), stopped).await;
+            drop(stop);
+        });
         let form = ConnectorForm { name: "Plant".to_owned(), kind: "agent".to_owned(), ..ConnectorForm::default() };
         let connector = system.service.connectors().save(&root(), None, &form).await.unwrap();
         Self { system, url: format!("http://{address}"), connector, folder }
