@@ -8,8 +8,11 @@ use domain::time::Timestamp;
 use mail::{DnsServers, Mail, MailSettings, Reader, tunnel::Hub};
 use report::{Reports, ReportsParts, Watchman, WatchmanParts, pdf::Fonts};
 use service::{
-    CredentialedSender, Parts, Passwords, Reading, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens, check_keys,
-    ports::{Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint},
+    CredentialedSender, Parts, Passwords, Reading, SealsError, Searches, Service, SignInAttempts, TestRuns, Tokens,
+    check_keys,
+    ports::{
+        Clock, ConnectionProbe, ConnectorProbe, Discovery, HookSender, MailSender, MailServer, Store, TokenEndpoint,
+    },
     secret::Secret,
     vault::{KeyId, Vault},
 };

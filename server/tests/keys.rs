@@ -162,7 +162,8 @@ impl Place<'_> {
             let id = self.store.next_credential_id().await.unwrap();
             let oauth = (nth % 3 == 0).then(oauth);
             let is_oauth = oauth.is_some();
-            let draft = CredentialDraft { name: format!("c{nth}"), username: "ana".to_owned(), oauth };
+            let draft =
+                CredentialDraft { name: format!("c{nth}"), username: "ana".to_owned(), oauth, secret_ends_on: None };
             let mut secret = seal(SealedPlace::Credential.of(id.0));
             if nth % 5 == 0 {
                 secret = SealedSecret([&[1], &secret.0[9..]].concat());
@@ -188,7 +189,8 @@ impl Place<'_> {
     async fn fill_oauth(&self, id: CredentialId, seal: impl Fn(SealedAt) -> SealedSecret) {
         let fence = self.store.take_renewal(id, Timestamp(0), NEVER, false).await.unwrap().unwrap();
         let sealed = seal(SealedPlace::OauthTokens.of(id.0));
-        let kept = KeptTokens { sealed, obtained_at: Timestamp(0), expires_at: NEVER, renew_at: NEVER };
+        let kept =
+            KeptTokens { sealed, obtained_at: Timestamp(0), expires_at: NEVER, renew_at: NEVER, consent_ends_at: None };
         self.store.keep_tokens(id, fence, &kept, &[]).await.unwrap();
         let sealed = seal(SealedPlace::OauthConsent.of(id.0));
         let consent = Consent { hash: id.0.to_be_bytes().to_vec(), sealed, until: NEVER };
@@ -204,6 +206,7 @@ fn oauth() -> OAuthDraft {
         client_id: "posthorn".to_owned(),
         scopes: "mail".to_owned(),
         authorize_url: Some(Webhook::parse("https://id.example.org/authorize").unwrap()),
+        device_url: None,
         token_url: Webhook::parse("https://id.example.org/token").unwrap(),
     }
 }
@@ -398,7 +401,8 @@ fn change_the_made_key(place: &Place<'_>) {
         // Somebody put the secret of another row into this one.
         let secret = place.store.sealed_credential(CredentialId(1)).await.unwrap().unwrap().secret;
         let id = place.store.next_credential_id().await.unwrap();
-        let draft = CredentialDraft { name: "c31".to_owned(), username: "ana".to_owned(), oauth: None };
+        let draft =
+            CredentialDraft { name: "c31".to_owned(), username: "ana".to_owned(), oauth: None, secret_ends_on: None };
         place.store.add_credential(id, &draft, &secret, &[]).await.unwrap();
     });
     let token = place.token(&[]);

@@ -18,6 +18,7 @@ mod pages;
 mod posture;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
 mod reading;
 mod refused;
 #[cfg(test)]

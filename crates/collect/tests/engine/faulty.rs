@@ -32,12 +32,12 @@ use domain::{
 use service::{
     RunId, TestRun,
     ports::{
-        AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore, ConnectionTestStore,
-        ConnectorStore, Consent, CredentialStore, DeviceClaim, DeviceRow, DeviceStore, Finished, InstanceKeys, KeptTokens,
-        KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewDeviceFlow, NewTest, OAuthRow, OAuthStore, Part,
-        PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease, ScheduleStore, SealStore,
-        SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session, SmtpStore, Standing, Store,
-        StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
+        AccountStore, AgentStore, Arrival, Assembled, Attempt, AuditStore, AuthorityStore, CheckStore,
+        ConnectionTestStore, ConnectorStore, Consent, CredentialStore, DeviceClaim, DeviceRow, DeviceStore, Finished,
+        InstanceKeys, KeptTokens, KeyChange, Known, Lease, LedgerStore, Listed, MadeReport, NewDeviceFlow, NewTest,
+        OAuthRow, OAuthStore, Part, PostureStore, Purged, RemoteKey, ReportRunStore, Resealed, RunCause, RunLease,
+        ScheduleStore, SealStore, SealedCount, SealedCredential, SealedPlace, SealedRow, SealedSecret, Session,
+        SmtpStore, Standing, Store, StoreError, Stored, Tally, User, UserStore, Verdict, WatchStore, Way, WorkLeft,
     },
 };
 

@@ -21,10 +21,9 @@ use domain::{
     time::Timestamp,
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, OwnedSemaphorePermit},
     time::{interval, sleep},
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 pub use self::runs::{RunId, TestRun, TestRuns};
 use self::{

@@ -148,7 +148,7 @@ impl TestRuns {
     /// It runs here for as long as what is returned lives, also where it ends by a panic.
     pub(crate) fn add(&self, run: &Arc<Run>) -> Here {
         self.known().running.insert(run.id, Arc::clone(run));
-        Here { known: Arc::clone(&self.0), id: run.id }
+        Here { known: Arc::clone(&self.known), id: run.id }
     }
 
     /// If it runs here.

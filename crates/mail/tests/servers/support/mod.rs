@@ -90,7 +90,14 @@ pub(crate) fn through(connector: ViaConnector, visit: Visit) -> Visit {
 pub(crate) fn submission(security: Security, port: u16) -> Submission {
     let Visit { destination, username, password, .. } = visit(Protocol::Imap, security, port);
     let sender = EmailAddress::parse("posthorn@example.org").unwrap();
-    Submission { destination, connector: None, authority: None, credential: Some((username, password)), sender }
+    Submission {
+        destination,
+        connector: None,
+        authority: None,
+        credential: Some((username, password)),
+        credential_id: None,
+        sender,
+    }
 }
 
 /// Whether these bytes hold the secret readably: as it is, or somewhere in Base64, whatever stands around it there.
