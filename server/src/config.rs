@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use ipnet::IpNet;
 use mail::tunnel::origin_of;
@@ -200,6 +200,13 @@ impl Config {
     }
 }
 
+/// What is wrong and in which line; as the parser words it, that would be a picture of six lines.
+fn in_one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let before = error.span().and_then(|it| text.get(..it.start));
+    before.map_or_else(|| message.clone(), |it| format!("line {}: {message}", it.matches('\n').count() + 1))
+}
+
 /// The machine's name, for whoever looks at the instances.
 pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -209,9 +216,30 @@ pub(crate) fn host_name() -> String {
 impl Settings {
     fn read(path: &Path) -> Result<Self> {
         match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).with_context(|| path.display().to_string()),
+            Ok(text) => toml::from_str(&text).map_err(|it| anyhow!("{}: {}", path.display(), in_one_line(&it, &text))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_file_is_told_in_one_line_that_names_it_and_the_place() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("posthorn.toml");
+        for (text, expected) in [
+            ("listen = \"127.0.0.1:3000\"\n\nlisten_too = 1\n", "line 3: unknown field `listen_too`"),
+            ("runs_days = 1\nlisten = \"here\"\n", "line 2: "),
+            ("data = [\n", "line "),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let said = format!("{:#}", Settings::read(&path).unwrap_err());
+            assert!(said.contains("posthorn.toml: ") && said.contains(expected), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
         }
     }
 }

@@ -46,8 +46,10 @@ fn Row(credential: Credential) -> impl IntoView {
         <td><bdi>{credential.username}</bdi></td>
         <td>{words.credentials.secret_set(day(credential.secret_set_at), credential.secret_set_by)}</td>
         <td>{uses}</td>
-        <td>
-            <a href=format!("{place}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.lists.edit_credential}</a>
+        <td class="row-actions">
+            <a class="button compact" href=format!("{place}/{id}") aria-describedby=name_id>
+                <Icon name="pencil"/>{words.lists.edit_credential}
+            </a>
         </td>
     }
 }

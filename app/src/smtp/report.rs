@@ -72,7 +72,7 @@ fn Row(smtp: Smtp) -> impl IntoView {
     view! {
         <td class="number">{id.to_string()}</td>
         <th scope="row" id=name_id.clone()><a href=format!("{PATH}/{id}")><bdi>{draft.name}</bdi></a></th>
-        <td>{draft.sender.to_string()}</td>
+        <td><bdi>{draft.sender.to_string()}</bdi></td>
         <td class="mono">{destination.address.to_string()}</td>
         <td class="number">{destination.port.to_string()}</td>
         <td>{yes_no(is_secure)}</td>

@@ -38,6 +38,7 @@ pub enum AuditAction {
     MessageOpened,
     ReportExported,
     OlderDeletionAsked,
+    OlderDeletionCancelled,
     SmtpAdded,
     SmtpChanged,
     SmtpRemoved,
@@ -56,7 +57,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -87,6 +88,7 @@ impl AuditAction {
         Self::MessageOpened,
         Self::ReportExported,
         Self::OlderDeletionAsked,
+        Self::OlderDeletionCancelled,
         Self::SmtpAdded,
         Self::SmtpChanged,
         Self::SmtpRemoved,
@@ -136,6 +138,7 @@ impl AuditAction {
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",
             Self::OlderDeletionAsked => "older_deletion_asked",
+            Self::OlderDeletionCancelled => "older_deletion_cancelled",
             Self::SmtpAdded => "smtp_added",
             Self::SmtpChanged => "smtp_changed",
             Self::SmtpRemoved => "smtp_removed",

@@ -207,7 +207,7 @@ impl SignIn<'_> {
     ) -> Result<(), Error> {
         let name = name.trim().to_owned();
         let mut problems = Vec::new();
-        if name.is_empty() {
+        if !domain::text::is_visible(&name) {
             problems.push(Problem::new("name", Rule::Missing));
         } else if name.chars().count() > 120 {
             problems.push(Problem::new("name", Rule::TooLong { max: 120 }));

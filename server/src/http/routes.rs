@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Method, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use domain::actor::{Actor, Role};
 use serde_json::{Value, json};
@@ -21,20 +21,21 @@ use crate::{
 
 const PASSWORD: &str = "correct horse battery";
 
-struct Walked {
+pub(super) struct Walked {
     router: Router,
-    system: System,
+    pub(super) system: System,
     _folder: tempfile::TempDir,
 }
 
-struct Answer {
-    status: StatusCode,
-    text: String,
-    cookie: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
+    pub(super) headers: HeaderMap,
+    pub(super) cookie: String,
 }
 
 impl Walked {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let folder = tempfile::TempDir::new().unwrap();
         let options = Options { data: Some(folder.path().to_owned()), ..Options::default() };
         let config = Config::settle(options).unwrap();
@@ -43,7 +44,7 @@ impl Walked {
         Self { router, system, _folder: folder }
     }
 
-    async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
+    pub(super) async fn call(&self, method: Method, path: &str, with: &[(&str, &str)], body: String) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in with {
             request = request.header(*name, *value);
@@ -51,24 +52,33 @@ impl Walked {
         let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let cookies = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|it| it.to_str().ok());
         let cookie = cookies.filter_map(|it| it.split(';').next()).collect::<Vec<_>>().join("; ");
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), cookie }
+        Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), headers, cookie }
     }
 
     /// A viewer's cookie and token.
     async fn viewer(&self) -> (String, String) {
-        let root = Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() };
+        let cookie = self.signed_in("vera", Role::Viewer).await;
+        (cookie, self.system.service.sign_in().add_token(&root(), "vera").await.unwrap())
+    }
+
+    /// The cookie of a new user.
+    pub(super) async fn signed_in(&self, name: &str, role: Role) -> String {
         let users = self.system.service.sign_in();
-        users.add_user(&root, "vera", Secret::new(PASSWORD.to_owned()), Role::Viewer).await.unwrap();
-        let form = format!("name=vera&password={}", PASSWORD.replace(' ', "+"));
+        users.add_user(&root(), name, Secret::new(PASSWORD.to_owned()), role).await.unwrap();
+        let form = format!("name={name}&password={}", PASSWORD.replace(' ', "+"));
         let entered = self.call(Method::POST, "/sign-in", &[FORM], form).await;
         assert_eq!(entered.status, StatusCode::SEE_OTHER, "{}", entered.text);
-        (entered.cookie, users.add_token(&root, "vera").await.unwrap())
+        entered.cookie
     }
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) fn root() -> Actor {
+    Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() }
+}
+
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Each server function with an argument that it understands, and what the viewer gets.
@@ -209,6 +219,7 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "delete/1",
         "restore/1",
         "delete-older/1",
+        "delete-older/1/cancel",
         "1/check",
         "1/test",
         "1/test/each",
