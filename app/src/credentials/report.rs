@@ -17,7 +17,6 @@ use crate::{
 /// One page of those that have this in their name.
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let found = service()?.credentials().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, lists, accounts) = (&all.credentials, &all.lists, &all.accounts);
     let list = List {

@@ -22,7 +22,6 @@ fn may(permission: Permission) -> bool {
 /// One page of those that have this in their name.
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let found = service()?.smtp().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, accounts) = (&all.smtp, &all.accounts);
     let new = may(Permission::Write).then(|| (format!("{PATH}/new"), all.common.new));

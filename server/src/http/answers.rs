@@ -80,6 +80,7 @@ async fn a_page_beyond_the_last_leads_to_the_first_instead_of_saying_that_there_
         ("/settings/audit?actor=ana&page=999", "/settings/audit?actor=ana"),
         (&format!("{ACCOUNTS}/deleted?page=99"), &format!("{ACCOUNTS}/deleted")),
         ("/settings/credentials?page=99", "/settings/credentials"),
+        ("/settings/credentials?name=box&page=99", "/settings/credentials?name=box"),
     ] {
         let answer = browser.get(path).await;
         assert!(answer.status.is_redirection(), "{path}: {}", answer.status);
