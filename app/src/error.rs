@@ -38,7 +38,9 @@ impl FromServerFnError for UserError {
 }
 
 impl UserError {
+    /// In words; broken rules with the names of their fields in the JSON interface, since no form is at hand.
     pub fn wording(&self, words: &Words) -> String {
+        let all = words;
         let words = &words.common;
         match self {
             Self::SignedOut => words.signed_out.to_owned(),
@@ -46,7 +48,10 @@ impl UserError {
             Self::NotFound => words.not_found_hint.to_owned(),
             Self::Conflict => words.conflict_title.to_owned(),
             Self::InUse => words.in_use.to_owned(),
-            Self::Invalid(_) => words.problem_title.to_owned(),
+            Self::Invalid(problems) => {
+                let lines = problems.iter().map(|it| problem_wording(&it.rule, &it.field, all));
+                lines.collect::<Vec<_>>().join(". ")
+            }
             Self::TooOften(seconds) => words.too_often(seconds),
             Self::Unreachable => words.unreachable.to_owned(),
             Self::Failed { reference } => words.failed(reference),
@@ -115,5 +120,7 @@ pub fn problem_wording(rule: &Rule, label: &str, words: &Words) -> String {
         Rule::GrantNeeded => words.grant_needed(label),
         Rule::NeedsSecureConnection => words.needs_secure_connection(label),
         Rule::Refused => words.refused(label),
+        Rule::AccountDisabled => words.account_disabled.to_owned(),
+        Rule::CopyKept => words.copy_kept.to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     context,
     error::UserError,
     ui::{
+        icon::Icon,
         notice::Failure,
         page::{BarePage, Page},
     },
@@ -18,9 +19,21 @@ use crate::{
 /// Why, and what was posted.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    pub error: UserError,
+    pub reason: Reason,
     /// Present if the session had ended: the form can be sent again after signing in.
     pub kept: Option<KeptForm>,
+}
+
+/// Why something was refused.
+#[derive(Clone, Debug)]
+pub enum Reason {
+    Error(UserError),
+    /// The address takes another method.
+    Method,
+    /// The path, the form or its encoding is none.
+    Malformed,
+    /// More than a form may hold.
+    TooLarge,
 }
 
 /// A form that was posted without a session, secrets left out.
@@ -45,12 +58,20 @@ pub(crate) fn RefusedApp(refusal: Refusal) -> impl IntoView {
     }
 }
 
-fn refused(Refusal { error, kept }: Refusal) -> AnyView {
+fn refused(Refusal { reason, kept }: Refusal) -> AnyView {
     let words = context::words();
     if let Some(kept) = kept {
         return view! { <BarePage title=words.common.session_ended><Kept kept/></BarePage> }.into_any();
     }
-    let body = view! { <Failure error/><p><a href=crate::accounts::PATH>{words.accounts.title}</a></p> };
+    let own = &words.refusal;
+    let alert = |text: &'static str| view! { <p class="alert" role="alert"><Icon name="alert"/>{text}</p> }.into_any();
+    let why = match reason {
+        Reason::Error(error) => view! { <Failure error/> }.into_any(),
+        Reason::Method => alert(own.method),
+        Reason::Malformed => alert(own.malformed),
+        Reason::TooLarge => alert(own.too_large),
+    };
+    let body = view! { {why}<p><a href=crate::accounts::PATH>{words.accounts.title}</a></p> };
     view! { <Page title=words.common.refused_title>{body}</Page> }.into_any()
 }
 

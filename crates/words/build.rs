@@ -4,9 +4,16 @@
 //! English text. An object with `one` and `other` becomes a method whose first argument is the count. The texts of a language
 //! are one list in the order of the fields: natively compiled in, in the browser loaded beside the WebAssembly.
 
-use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::{self, Write as _},
+    fs,
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 const LANGUAGES: [&str; 3] = ["en", "pt-BR", "es"];
@@ -23,6 +30,7 @@ const SERVER_ONLY: &[&str] = &[
     "notice",
     "oauth",
     "posture",
+    "refusal",
     "tokens",
 ];
 const NATIVE: &str = "#[cfg(not(target_arch = \"wasm32\"))]";
@@ -43,8 +51,7 @@ fn main() -> Result<()> {
                 let file = root.join(language).join(format!("{name}.json"));
                 println!("cargo::rerun-if-changed={}", file.display());
                 let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-                let map: Map<String, Value> =
-                    serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+                let Texts(map) = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
                 texts.push(map);
             }
             check_keys(&name, &texts)?;
@@ -53,6 +60,36 @@ fn main() -> Result<()> {
     }
     fs::write(Path::new(&env::var("OUT_DIR")?).join("words.rs"), generate(&areas)?)?;
     Ok(())
+}
+
+/// The texts of a file. JSON lets a key come twice, and the last of them count; here that is an oversight.
+struct Texts(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Texts, A::Error> {
+                let mut map = Map::new();
+                while let Some((key, value)) = access.next_entry::<String, Value>()? {
+                    if map.contains_key(&key) {
+                        return Err(de::Error::custom(format_args!("the key `{key}` comes twice")));
+                    }
+                    map.insert(key, value);
+                }
+                Ok(Texts(map))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 fn check_keys(area: &str, texts: &[Map<String, Value>]) -> Result<()> {

@@ -133,6 +133,18 @@ test('what one installation exports another imports, without its secrets', async
   expect(await other.command(['import', file])).toMatch(/^0 added, /);
   document.credentials.forEach((it: any) => delete it.secret);
   expect(JSON.parse(await other.command(['export']))).toEqual(document);
+  // A changed destination gets the credential only where somebody says so.
+  document.accounts[0].port = 995;
+  writeFileSync(file, JSON.stringify(document));
+  await expect(other.command(['import', file])).rejects.toThrow(/Access requests.*destination has changed.*--grant-credentials/);
+  expect(JSON.parse(await other.command(['export'])).accounts[0].port).toBe(993);
+  document.accounts[0].grant_credential = true;
+  writeFileSync(file, JSON.stringify(document));
+  expect(await other.command(['import', file])).toBe('0 added, 1 changed\n');
+  delete document.accounts[0].grant_credential;
+  document.accounts[0].port = 996;
+  writeFileSync(file, JSON.stringify(document));
+  expect(await other.command(['import', '--grant-credentials', file])).toBe('0 added, 1 changed\n');
   document.accounts[0].port = 70_000;
   document.accounts[1].credential = 'nobody';
   writeFileSync(file, JSON.stringify(document));
@@ -163,4 +175,30 @@ test('axe finds nothing: print page, sign-in, a form that came back after the se
   await page.getByRole('button', { name: 'Send again' }).click();
   await expect(page.getByLabel('User name')).toHaveValue('late');
   await expect(page.getByLabel('Name', { exact: true })).toHaveValue('Late');
+});
+
+test('older messages go from the server only after a second look, and until then that can be taken back', async ({ page }) => {
+  const client = await posthorn.client('ana');
+  const account = (await client.call('GET', '/accounts/6')).json;
+  expect((await client.call('PUT', '/accounts/6', { ...account, keep_copy: false, automatic_check: false })).status).toBe(200);
+  await page.goto(`${posthorn.url}${REPORT}/6`);
+  await hydrated(page);
+  const [ask, dialog] = [page.getByRole('button', { name: 'Delete older messages on the server' }), page.getByRole('dialog')];
+  await ask.click();
+  await expect(dialog).toContainText('cannot be brought back to the server');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(dialog).toBeHidden();
+  await ask.click();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByRole('main')).toContainText('on the server was asked for');
+  await expect(ask).toBeHidden();
+  await page.getByRole('button', { name: 'Cancel this deletion' }).click();
+  await expect(page.locator('.flash-region')).toContainText('The older messages stay on the server.');
+  await expect(ask).toBeVisible();
+});
+
+test('a page of messages beyond the last leads to the first', async ({ page }) => {
+  await page.goto(`${posthorn.url}${REPORT}/1/inbox?page=99`);
+  await expect(page).toHaveURL(`${posthorn.url}${REPORT}/1/inbox`);
+  await expect(page.getByRole('main')).not.toContainText('No messages yet');
 });

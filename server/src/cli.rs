@@ -69,7 +69,21 @@ enum Command {
     Import {
         /// A file, or `-` for standard input.
         file: PathBuf,
+        /// Send credentials to the changed destinations of the document, as `"grant_credential": true` does for one record.
+        #[arg(long)]
+        grant_credentials: bool,
     },
+}
+
+impl Command {
+    /// What is logged unless `RUST_LOG` says otherwise. A command that ends tells by itself what became of it: of the log only what
+    /// the operator has to act upon stands beside that.
+    fn log(&self) -> &'static str {
+        match self {
+            Self::Serve { .. } | Self::Connector(_) => "info",
+            _ => "error,posthorn=warn",
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -95,6 +109,7 @@ enum TokenCommand {
 
 pub(crate) async fn run() -> Result<()> {
     let cli = Cli::try_parse().or_else(|it| refuse(&it))?;
+    crate::start_log(cli.command.log());
     if let Command::Connector(options) = cli.command {
         return agent::run(options).await;
     }
@@ -130,10 +145,12 @@ pub(crate) async fn run() -> Result<()> {
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("the password on standard input")?;
             let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
-            system.service.sign_in().add_user(&actor, &name, password, role).await.map_err(explain)
+            let added = system.service.sign_in().add_user(&actor, &name, password, role).await;
+            added.map_err(|it| about(&format!("user \"{name}\""), it))
         }
         Command::Token(TokenCommand::Create { user }) => {
-            let token = system.service.sign_in().add_token(&actor, &user).await.map_err(explain)?;
+            let token = system.service.sign_in().add_token(&actor, &user).await;
+            let token = token.map_err(|it| about(&format!("user \"{user}\""), it))?;
             say(&token);
             Ok(())
         }
@@ -145,20 +162,20 @@ pub(crate) async fn run() -> Result<()> {
             say(&serde_json::to_string_pretty(&document)?);
             Ok(())
         }
-        Command::Import { file } => {
+        Command::Import { file, grant_credentials } => {
             let text = if file.as_os_str() == "-" {
                 std::io::read_to_string(std::io::stdin())?
             } else {
                 std::fs::read_to_string(&file).with_context(|| file.display().to_string())?
             };
             let document = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-            let imported = exchange::import(&system.service, &actor, document).await?;
+            let imported = exchange::import(&system.service, &actor, document, grant_credentials).await?;
             say(&format!("{} added, {} changed", imported.added, imported.changed));
             Ok(())
         }
         Command::Check { id, transcript } => {
-            let run =
-                system.service.checks().ask(&actor, AccountId(id), transcript).await.map_err(explain)?.finished().await;
+            let ticket = system.service.checks().ask(&actor, AccountId(id), transcript).await;
+            let run = ticket.map_err(|it| about(&format!("account {id}"), it))?.finished().await;
             say(&serde_json::to_string(&crate::api::dto::Run::from(run.clone()))?);
             if transcript {
                 let text = system.service.checks().transcript(&actor, run.account_id, run.id).await.map_err(explain)?;
@@ -166,8 +183,8 @@ pub(crate) async fn run() -> Result<()> {
             }
             match (run.outcome, run.error) {
                 (Outcome::Ok, _) => Ok(()),
-                (_, Some(error)) => bail!("the check failed: {}", error.message),
-                (_, None) => bail!("the check failed"),
+                (_, Some(error)) => bail!("account {id}: the check failed: {}", error.message),
+                (_, None) => bail!("account {id}: the check failed"),
             }
         }
     }
@@ -201,6 +218,11 @@ pub(crate) fn explain(error: service::Error) -> anyhow::Error {
         return anyhow::anyhow!(lines.collect::<Vec<_>>().join("; "));
     }
     error.into()
+}
+
+/// The same, with the record that it is about.
+pub(crate) fn about(record: &str, error: service::Error) -> anyhow::Error {
+    anyhow::anyhow!("{record}: {}", explain(error))
 }
 
 fn role(text: &str) -> Result<Role, String> {

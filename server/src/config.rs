@@ -359,4 +359,20 @@ mod tests {
         let config = settled("egress_allow = ['10.0.0.0/8']", options).unwrap();
         assert_eq!(config.egress_allow, ["127.0.0.1/32".parse().unwrap()]);
     }
+
+    #[test]
+    fn a_bad_file_is_told_in_one_line_that_names_it_and_the_place() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("posthorn.toml");
+        for (text, expected) in [
+            ("listen = \"127.0.0.1:3000\"\n\nlisten_too = 1\n", "line 3: unknown field `listen_too`"),
+            ("runs_days = 1\nlisten = \"here\"\n", "line 2: "),
+            ("data = [\n", "line "),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let said = format!("{:#}", Settings::read(&path).unwrap_err());
+            assert!(said.contains("posthorn.toml: ") && said.contains(expected), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use domain::{
     account::{AccountDraft, AccountFilter, AccountForm, AccountQuery, AccountSort},
     actor::Actor,
@@ -163,8 +163,9 @@ fn with<const N: usize>(mut record: Map<String, Value>, names: [(&str, Option<St
     record
 }
 
-/// Adds and changes what the document names, after all of it was looked at.
-pub(crate) async fn import(service: &Service, actor: &Actor, document: Document) -> Result<Imported> {
+/// Adds and changes what the document names, after all of it was looked at. A changed destination gets the credential only where
+/// the record says so, or `grants_all`.
+pub(crate) async fn import(service: &Service, actor: &Actor, document: Document, grants_all: bool) -> Result<Imported> {
     if document.posthorn != VERSION {
         bail!("posthorn: this version reads documents of form {VERSION}, not {}", document.posthorn);
     }
@@ -173,7 +174,84 @@ pub(crate) async fn import(service: &Service, actor: &Actor, document: Document)
     if !problems.is_empty() {
         bail!("nothing was imported: {}", problems.join("; "));
     }
+    if !grants_all {
+        let problems = ungranted(service, actor, &document, &here).await.map_err(crate::cli::explain)?;
+        ensure!(
+            problems.is_empty(),
+            "nothing was imported: {}. To confirm, put \"grant_credential\": true into the record or use --grant-credentials",
+            problems.join("; ")
+        );
+    }
     let mut imported = Imported::default();
+    import_credentials(service, actor, &document, &mut here, &mut imported).await?;
+    for fields in &document.authorities {
+        let mut form = Body::of(fields).authority();
+        let old = here.authorities.id(&form.name);
+        if let Some(id) = old {
+            let before = service.authorities().load(actor, AuthorityId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.row.version.to_string();
+            let same = AuthorityDraft { name: before.row.name, pem: before.pem };
+            if AuthorityDraft::try_from(&form) == Ok(same) {
+                continue;
+            }
+            form.grant_credential = granted(fields, grants_all);
+        }
+        let saved = service.authorities().save(actor, old.map(AuthorityId), &form).await;
+        let id = saved.map_err(|it| in_record("certificate authority", &form.name, it))?;
+        imported.count(old);
+        here.authorities.add(&form.name, id.0);
+    }
+    for fields in &document.connectors {
+        let mut form = connector_form(fields, &here.credentials);
+        let old = here.connectors.id(&form.name);
+        let mut same = None;
+        if let Some(id) = old {
+            let before =
+                service.connectors().load(actor, domain::ids::ConnectorId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.version.to_string();
+            if ConnectorDraft::try_from(&form).as_ref() == Ok(&before.draft) {
+                same = Some(before.id);
+            }
+            form.grant_credential = granted(fields, grants_all);
+        }
+        let id = if let Some(id) = same {
+            id
+        } else {
+            let saved = service.connectors().save(actor, old.map(domain::ids::ConnectorId), &form).await;
+            saved.map_err(|it| in_record("connector", &form.name, it))?
+        };
+        let is_pinned = pin(service, actor, id, &Body::of(fields).text("host_key")).await;
+        if is_pinned.map_err(|it| in_record("connector", &form.name, it))? || same.is_none() {
+            imported.count(old);
+        }
+        here.connectors.add(&form.name, id.0);
+    }
+    for fields in &document.accounts {
+        let mut form = account_form(fields, &here);
+        let old = here.accounts.id(&form.name);
+        if let Some(id) = old {
+            let before =
+                service.accounts().load(actor, domain::ids::AccountId(id)).await.map_err(crate::cli::explain)?;
+            form.version = before.version.to_string();
+            if AccountDraft::try_from(&form).as_ref() == Ok(&before.draft) {
+                continue;
+            }
+            form.grant_credential = granted(fields, grants_all);
+        }
+        let saved = service.accounts().save(actor, old.map(domain::ids::AccountId), &form).await;
+        saved.map_err(|it| in_record("account", &form.name, it))?;
+        imported.count(old);
+    }
+    Ok(imported)
+}
+
+async fn import_credentials(
+    service: &Service,
+    actor: &Actor,
+    document: &Document,
+    here: &mut Here,
+    imported: &mut Imported,
+) -> Result<()> {
     for fields in &document.credentials {
         let mut form = Body::of(fields).credential();
         let old = here.credentials.id(&form.name);
@@ -198,65 +276,7 @@ pub(crate) async fn import(service: &Service, actor: &Actor, document: Document)
         imported.count(old);
         here.credentials.add(&form.name, id.0);
     }
-    for fields in &document.authorities {
-        let mut form = Body::of(fields).authority();
-        let old = here.authorities.id(&form.name);
-        if let Some(id) = old {
-            let before = service.authorities().load(actor, AuthorityId(id)).await.map_err(crate::cli::explain)?;
-            form.version = before.row.version.to_string();
-            let same = AuthorityDraft { name: before.row.name, pem: before.pem };
-            if AuthorityDraft::try_from(&form) == Ok(same) {
-                continue;
-            }
-            "yes".clone_into(&mut form.grant_credential);
-        }
-        let saved = service.authorities().save(actor, old.map(AuthorityId), &form).await;
-        let id = saved.map_err(|it| in_record("certificate authority", &form.name, it))?;
-        imported.count(old);
-        here.authorities.add(&form.name, id.0);
-    }
-    for fields in &document.connectors {
-        let mut form = connector_form(fields, &here.credentials);
-        let old = here.connectors.id(&form.name);
-        let mut same = None;
-        if let Some(id) = old {
-            let before =
-                service.connectors().load(actor, domain::ids::ConnectorId(id)).await.map_err(crate::cli::explain)?;
-            form.version = before.version.to_string();
-            if ConnectorDraft::try_from(&form).as_ref() == Ok(&before.draft) {
-                same = Some(before.id);
-            }
-            "yes".clone_into(&mut form.grant_credential);
-        }
-        let id = if let Some(id) = same {
-            id
-        } else {
-            let saved = service.connectors().save(actor, old.map(domain::ids::ConnectorId), &form).await;
-            saved.map_err(|it| in_record("connector", &form.name, it))?
-        };
-        let is_pinned = pin(service, actor, id, &Body::of(fields).text("host_key")).await;
-        if is_pinned.map_err(|it| in_record("connector", &form.name, it))? || same.is_none() {
-            imported.count(old);
-        }
-        here.connectors.add(&form.name, id.0);
-    }
-    for fields in &document.accounts {
-        let mut form = account_form(fields, &here);
-        let old = here.accounts.id(&form.name);
-        if let Some(id) = old {
-            let before =
-                service.accounts().load(actor, domain::ids::AccountId(id)).await.map_err(crate::cli::explain)?;
-            form.version = before.version.to_string();
-            if AccountDraft::try_from(&form).as_ref() == Ok(&before.draft) {
-                continue;
-            }
-            "yes".clone_into(&mut form.grant_credential);
-        }
-        let saved = service.accounts().save(actor, old.map(domain::ids::AccountId), &form).await;
-        saved.map_err(|it| in_record("account", &form.name, it))?;
-        imported.count(old);
-    }
-    Ok(imported)
+    Ok(())
 }
 
 impl Imported {
@@ -266,7 +286,7 @@ impl Imported {
 }
 
 fn in_record(kind: &str, name: &str, error: Error) -> anyhow::Error {
-    anyhow::anyhow!("{kind} \"{name}\": {}", crate::cli::explain(error))
+    crate::cli::about(&format!("{kind} \"{name}\""), error)
 }
 
 /// Every problem of the document, each with its record.
@@ -330,6 +350,55 @@ fn look_through(document: &Document, here: &Here) -> Vec<String> {
     lines
 }
 
+/// Whether the credential may go to the record's changed destination, as forms say it.
+fn granted(fields: &Map<String, Value>, grants_all: bool) -> String {
+    let is_granted = grants_all || fields.get("grant_credential") == Some(&Value::Bool(true));
+    (if is_granted { "yes" } else { "" }).to_owned()
+}
+
+/// The changed destinations to which nobody granted the credential: as the use cases would refuse them, before anything is changed.
+async fn ungranted(service: &Service, actor: &Actor, document: &Document, here: &Here) -> Result<Vec<String>, Error> {
+    // Where a record uses one that is still to be added, its id is that of no other.
+    const NEW: i64 = i64::MAX;
+    let mut lines = Vec::new();
+    let mut note = |kind: &str, name: &str, field: &str| {
+        let problem = Error::Invalid(vec![Problem::new(field, Rule::GrantNeeded)]);
+        lines.push(in_record(kind, name, problem).to_string());
+    };
+    let mut known = here.clone();
+    for fields in &document.credentials {
+        known.credentials.add_new(&Body::of(fields).credential().name, NEW);
+    }
+    for fields in &document.authorities {
+        let form = Body::of(fields).authority();
+        known.authorities.add_new(&form.name, NEW);
+        let Some(id) = here.authorities.id(&form.name).filter(|_| granted(fields, false).is_empty()) else { continue };
+        let before = service.authorities().load(actor, AuthorityId(id)).await?;
+        if before.row.n_uses > 0 && AuthorityDraft::try_from(&form).is_ok_and(|it| it.pem != before.pem) {
+            note("certificate authority", &form.name, "pem");
+        }
+    }
+    for fields in &document.connectors {
+        let form = connector_form(fields, &known.credentials);
+        known.connectors.add_new(&form.name, NEW);
+        let Some(id) = here.connectors.id(&form.name).filter(|_| granted(fields, false).is_empty()) else { continue };
+        let before = service.connectors().load(actor, domain::ids::ConnectorId(id)).await?;
+        if before.n_uses > 0 && ConnectorDraft::try_from(&form).is_ok_and(|it| it.moves(&before.draft)) {
+            note("connector", &form.name, "address");
+        }
+    }
+    for fields in &document.accounts {
+        let form = account_form(fields, &known);
+        let Some(id) = here.accounts.id(&form.name).filter(|_| granted(fields, false).is_empty()) else { continue };
+        let before = service.accounts().load(actor, domain::ids::AccountId(id)).await?.draft;
+        let moves = |it: AccountDraft| it.destination != before.destination || it.protocol != before.protocol;
+        if AccountDraft::try_from(&form).is_ok_and(moves) {
+            note("account", &form.name, "credential_id");
+        }
+    }
+    Ok(lines)
+}
+
 /// The problem of a name that nothing has.
 fn missing(fields: &Map<String, Value>, field: &str, names: &Names) -> Option<Problem> {
     let name = Body::of(fields).text(field);
@@ -386,6 +455,8 @@ type Names = HashMap<String, (i64, String)>;
 trait ByName {
     fn id(&self, name: &str) -> Option<i64>;
     fn add(&mut self, name: &str, id: i64);
+    /// Unless there is one of this name.
+    fn add_new(&mut self, name: &str, id: i64);
 }
 
 impl ByName for Names {
@@ -395,6 +466,10 @@ impl ByName for Names {
 
     fn add(&mut self, name: &str, id: i64) {
         self.insert(fold(name), (id, name.to_owned()));
+    }
+
+    fn add_new(&mut self, name: &str, id: i64) {
+        self.entry(fold(name)).or_insert_with(|| (id, name.to_owned()));
     }
 }
 

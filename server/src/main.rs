@@ -19,7 +19,6 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    start_log();
     match cli::run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -29,11 +28,12 @@ async fn main() -> ExitCode {
     }
 }
 
-fn start_log() {
+/// Starts the log on standard error, as `RUST_LOG` wants it or else like this.
+fn start_log(otherwise: &str) {
     use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| otherwise.to_owned());
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(otherwise));
     tracing_subscriber::registry()
         .with(filter)
         .with(fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())))

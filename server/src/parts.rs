@@ -1,6 +1,6 @@
 //! Where the implementations meet their ports: store, vault, mail, collector, service.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use collect::{Collector, CollectorParts};
@@ -162,7 +162,12 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
         return Ok(Arc::new(store));
     }
     ensure!(url.starts_with("sqlite:"), "the database URL must begin with sqlite:// or postgres://");
-    fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
+    // Mail and sealed secrets are in there: nobody else of this machine has to look. What is there already stays as it is.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
+        .with_context(|| config.data.display().to_string())?;
     let store = SqliteStore::open(url).await.map_err(with_causes)?;
     Ok(Arc::new(store))
 }

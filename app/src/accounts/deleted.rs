@@ -40,6 +40,7 @@ mod views {
     pub async fn load(page: u32) -> Result<AnyView, UserError> {
         let request = PageRequest::new(page, PAGE_SIZE);
         let page = context::service()?.accounts().deleted(&context::actor()?, request).await?;
+        context::first_page_instead(&page, &format!("{PATH}/deleted"));
         let words = context::words();
         let own = &words.accounts;
         if page.items.is_empty() {

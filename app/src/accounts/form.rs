@@ -20,6 +20,7 @@ use crate::{
     ui::{
         field::{Face, Radios, SelectField, TextField},
         form::{ErrorSummary, check_before_post, guard_unsaved, live_error},
+        icon::Icon,
         notice::Failure,
         page::{ErrorTitle, Page},
     },
@@ -204,30 +205,54 @@ fn Aside(account: Account, counts: MessageCounts) -> impl IntoView {
     let words = &context::words().accounts;
     let may_delete = context::user().is_some_and(|it| it.role.may(Permission::Delete));
     let (id, version) = (account.id, account.version.to_string());
-    let older = (!account.draft.keep_copy && counts.on_server > 0 && may_delete).then(|| {
+    let older_path = format!("{PATH}/delete-older/{id}");
+    let wanted = (!account.draft.keep_copy && counts.older_wanted > 0).then(|| {
+        let keep = may_delete.then(|| view! { <button class="button">{words.keep_older}</button> });
         view! {
-            <form method="post" action=format!("{PATH}/delete-older/{id}") class="danger">
-                <p>{words.older(counts.on_server)}</p>
-                <button class="button">{words.delete_older}</button>
+            <form method="post" action=format!("{older_path}/cancel")>
+                <p class="note"><Icon name="clock"/>{words.older_wanted(counts.older_wanted)}</p>
+                {keep}
             </form>
         }
     });
-    let remove = may_delete.then(|| {
+    let older = (!account.draft.keep_copy && counts.older > 0 && may_delete).then(|| {
+        let hint = words.older_confirm(counts.older);
         view! {
-            <button type="button" class="button danger-button" popovertarget="delete-dialog">{words.delete}</button>
-            <div id="delete-dialog" popover="auto" class="floating dialog" role="dialog" aria-label=words.delete>
-                <form method="post" action=format!("{PATH}/delete/{id}")>
-                    <input type="hidden" name="version" value=version/>
-                    <p>{words.delete_hint(counts.only_here)}</p>
-                    <div class="buttons">
-                        <button type="button" class="button" autofocus popovertarget="delete-dialog" popovertargetaction="hide">{context::words().common.cancel}</button>
-                        <button class="button danger-button">{context::words().common.delete}</button>
-                    </div>
-                </form>
+            <div>
+                <p>{words.older(counts.older)}</p>
+                {confirmed("older-dialog", words.delete_older, older_path, None, hint)}
             </div>
         }
     });
-    view! { <div class="aside">{older}{remove}</div> }
+    let remove = may_delete.then(|| {
+        let hint = words.delete_hint(counts.only_here);
+        confirmed("delete-dialog", words.delete, format!("{PATH}/delete/{id}"), Some(version), hint)
+    });
+    view! { <div class="aside">{wanted}{older}{remove}</div> }
+}
+
+/// A button that opens a dialog, and the form in it that does what the button says.
+fn confirmed(
+    id: &'static str,
+    label: &'static str,
+    action: String,
+    version: Option<String>,
+    hint: String,
+) -> impl IntoView {
+    let common = &context::words().common;
+    view! {
+        <button type="button" class="button danger-button" popovertarget=id>{label}</button>
+        <div id=id popover="auto" class="floating dialog" role="dialog" aria-label=label>
+            <form method="post" action=action>
+                {version.map(|it| view! { <input type="hidden" name="version" value=it/> })}
+                <p>{hint}</p>
+                <div class="buttons">
+                    <button type="button" class="button" autofocus popovertarget=id popovertargetaction="hide">{common.cancel}</button>
+                    <button class="button danger-button">{common.delete}</button>
+                </div>
+            </form>
+        </div>
+    }
 }
 
 /// Both values of every field that differs.

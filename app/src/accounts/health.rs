@@ -52,16 +52,47 @@ pub fn HealthCell(health: Health, now: Timestamp) -> impl IntoView {
     };
     let all = context::words();
     let step = health.failure.as_ref().map(|it| wording::next_step(it.kind, all).to_owned());
-    let next = health.next_check_at.map(|it| all.accounts.next_check(it.to_minute()));
-    let title = step.into_iter().chain(next).collect::<Vec<_>>().join(" ");
-    view! { <span class=class title=title><Icon name=icon/>{health_wording(&health, now)}</span> }
+    let at = health.next_check_at.map(|it| all.accounts.next_check(it.to_minute()));
+    let title = step.into_iter().chain(at).collect::<Vec<_>>().join(" ");
+    let next = health.next_check_at.filter(|_| health.failure.is_none());
+    let next = next.map(|at| view! { <span class="next">", "{next_wording(at, now)}</span> });
+    view! { <span class=class title=title><Icon name=icon/><span>{health_wording(&health, now)}{next}</span></span> }
+}
+
+/// In how long the next check comes, rounded up to the minute below an hour.
+fn next_wording(at: Timestamp, now: Timestamp) -> String {
+    let words = &context::words().accounts;
+    let seconds = at.since(now).as_secs();
+    match seconds {
+        0 => words.next_now.to_owned(),
+        1..=3_600 => words.next_minutes(seconds.div_ceil(60)),
+        3_601..=86_399 => words.next_hours(seconds / 3_600),
+        _ => words.next_days(seconds / 86_400),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::time::Timestamp;
+    use domain::{account::Failure, check::ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn the_next_check_is_text_unless_there_is_a_failure_to_tell() {
+        let now = Timestamp::from_seconds(7_200);
+        let good = Health {
+            last_success_at: Some(Timestamp::from_seconds(7_080)),
+            next_check_at: Some(Timestamp::from_seconds(7_261)),
+            ..Health::default()
+        };
+        let cell = |health: Health| Owner::new().with(|| view! { <HealthCell health now/> }.to_html());
+        assert!(cell(good.clone()).contains("next in 2 min"));
+        let due = Some(Timestamp::from_seconds(7_100));
+        assert!(cell(Health { next_check_at: due, ..good.clone() }).contains("next check due"));
+        let failure =
+            Failure { kind: ErrorKind::Timeout, message: String::new(), since: now, n_failures: 1, is_stopped: false };
+        assert!(!cell(Health { failure: Some(failure), ..good }).contains("next in"));
+    }
 
     #[test]
     fn a_late_account_says_since_when_it_had_no_success() {

@@ -2,7 +2,7 @@
 
 use domain::{
     audit::{AuditAction, AuditQuery, AuditRow},
-    page::Page as PageOf,
+    page::{Page as PageOf, PageRequest},
     query::decode,
 };
 use leptos::prelude::*;
@@ -20,7 +20,13 @@ pub async fn load(query: &str) -> Result<AnyView, UserError> {
     let pairs = decode(query);
     let query = AuditQuery::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let page = context::service()?.audit().list(&context::actor()?, &query).await?;
+    context::first_page_instead(&page, &address(&AuditQuery { page: PageRequest::default(), ..query.clone() }));
     Ok(view! { <Filters query=query.clone()/><Entries query page/> }.into_any())
+}
+
+fn address(query: &AuditQuery) -> String {
+    let query = query.to_query_string();
+    if query.is_empty() { PATH.to_owned() } else { format!("{PATH}?{query}") }
 }
 
 #[component]
@@ -73,12 +79,12 @@ fn Entries(query: AuditQuery, page: PageOf<AuditRow>) -> impl IntoView {
     let link = move |number| {
         let mut query = query.clone();
         query.page.page = number;
-        format!("{PATH}?{}", query.to_query_string())
+        address(&query)
     };
     let heads = [words.when, words.who, words.origin, words.action, words.subject, words.before, words.after];
     view! {
         <div class="table-region" role="region" aria-label=words.title tabindex="0">
-            <table>
+            <table class="audit">
                 <caption class="visually-hidden">{words.title}</caption>
                 <thead><tr>{heads.map(|it| view! { <th scope="col">{it}</th> }).into_iter().collect_view()}</tr></thead>
                 <tbody>{page.items.into_iter().map(|row| view! { <Entry row/> }).collect_view()}</tbody>
@@ -114,7 +120,7 @@ fn Entry(row: AuditRow) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use domain::{audit::AuditEntry, ids::AuditId, page::PageRequest, time::Timestamp};
+    use domain::{audit::AuditEntry, ids::AuditId, time::Timestamp};
 
     use super::*;
 

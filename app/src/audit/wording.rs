@@ -36,6 +36,7 @@ pub fn action(action: AuditAction, words: &Words) -> &'static str {
         AuditAction::MessageOpened => words.message_opened,
         AuditAction::ReportExported => words.report_exported,
         AuditAction::OlderDeletionAsked => words.older_deletion_asked,
+        AuditAction::OlderDeletionCancelled => words.older_deletion_cancelled,
         AuditAction::SmtpAdded => words.smtp_added,
         AuditAction::SmtpChanged => words.smtp_changed,
         AuditAction::SmtpRemoved => words.smtp_removed,

@@ -22,7 +22,6 @@ use crate::{
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let (service, now) = (service()?, service()?.now());
     let found = service.authorities().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, accounts) = (&all.authorities, &all.accounts);
     let may_write = context::user().is_some_and(|it| it.role.may(Permission::Write));

@@ -33,6 +33,7 @@ pub async fn load(id: AccountId, shown: Option<ConnectionTestId>) -> Result<AnyV
     };
     let result = view! { <Result runs record/> };
     Ok(view! {
+        <Tabs account=id current=Tab::Test/>
         <section class="card"><Begin account has_connectors/></section>
         <section class="card">{result}</section>
         <section class="card"><Earlier records/></section>
@@ -71,7 +72,6 @@ fn Begin(account: Account, has_connectors: bool) -> impl IntoView {
         view! { <p class="note">{words.disabled}</p> }.into_any()
     };
     view! {
-        <Tabs account=id current=Tab::Test/>
         <h2><bdi>{account.draft.name}</bdi></h2>
         <p>{words.intro}</p>
         {buttons}

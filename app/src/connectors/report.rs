@@ -19,7 +19,6 @@ use crate::{
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let (service, now) = (service()?, service()?.now());
     let found = service.connectors().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, lists, accounts) = (&all.connectors, &all.lists, &all.accounts);
     let list = List {

@@ -18,7 +18,6 @@ use crate::{
 /// One page of those that have this in their name.
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let found = service()?.credentials().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, lists, accounts, tokens) = (&all.credentials, &all.lists, &all.accounts, &all.tokens);
     let list = List {
@@ -63,8 +62,10 @@ fn Row(credential: Credential) -> impl IntoView {
         <td>{accepted}</td>
         <td>{ends}</td>
         <td>{uses}</td>
-        <td>
-            <a href=format!("{place}/{id}") aria-describedby=name_id><Icon name="pencil"/>{words.lists.edit_credential}</a>
+        <td class="row-actions">
+            <a class="button compact" href=format!("{place}/{id}") aria-describedby=name_id>
+                <Icon name="pencil"/>{words.lists.edit_credential}
+            </a>
         </td>
     }
 }

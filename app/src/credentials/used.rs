@@ -35,9 +35,10 @@ pub fn day(at: Timestamp) -> String {
     words.day(day.trim_start_matches('0'), month, year)
 }
 
-/// The number of a record in the path; `None` for a new one.
+/// The number of a record in the path; `None` for a new one. What is no number is the number of no record.
 pub fn id_in_path<T: std::str::FromStr>(id: Option<String>) -> Option<T> {
-    id.and_then(|it| it.parse().ok())
+    let id = id.filter(|it| it != "new")?;
+    id.parse().or_else(|_| "0".parse()).ok()
 }
 
 /// A path within Posthorn to go back to after saving; anything else is dropped.

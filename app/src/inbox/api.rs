@@ -43,6 +43,8 @@ pub async fn list_messages(account: AccountId, query: MessageQuery) -> Result<In
     let (service, actor) = (service()?, actor()?);
     let loaded = service.accounts().load(&actor, account).await?;
     let messages = service.messages().list(&actor, account, &query).await?;
+    let first = super::query::Place { query, ..Default::default() }.with_page(1);
+    crate::context::first_page_instead(&messages, &first.href(account));
     Ok(Inbox { account_name: loaded.draft.name, health: loaded.health, now: service.now(), messages })
 }
 

@@ -93,9 +93,6 @@ fn announcement(account: AccountId, progress: &Progress) -> AnyView {
         Progress::Idle => ().into_any(),
         Progress::Starting => view! { <p>{words.starting}</p> }.into_any(),
         Progress::Lost => view! { <p>{words.lost}</p> }.into_any(),
-        Progress::NotStarted(UserError::Invalid(_)) => {
-            view! { <p><strong>{words.not_started}</strong>" "{words.account_disabled}</p> }.into_any()
-        }
         Progress::NotStarted(error) => {
             view! { <p><strong>{words.not_started}</strong>" "{error.wording(all)}</p> }.into_any()
         }

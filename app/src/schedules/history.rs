@@ -83,6 +83,7 @@ pub async fn load(id: ScheduleId, page: u32) -> Result<AnyView, UserError> {
         files: run.files.iter().map(|it| it.format).collect(),
         mails: run.deliveries.into_iter().map(mail).collect(),
     });
+    context::first_page_instead(&runs, &format!("{PATH}/{id}/runs"));
     let answer = RunsAnswer {
         id,
         version: schedule.version,

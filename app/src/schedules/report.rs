@@ -20,7 +20,6 @@ pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let service = service()?;
     let schedules = service.schedules();
     let found = schedules.list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, lists) = (&all.schedules, &all.lists);
     let list = List {

@@ -25,6 +25,9 @@ impl List {
     pub fn show<T, V: IntoView + 'static>(self, page: Page<T>, row: impl Fn(T) -> V) -> AnyView {
         let words = context::words();
         let List { path, title, heads, search, empty } = self;
+        let searched =
+            if search.is_empty() { String::new() } else { format!("?{}", query::encode(&[("name", search.clone())])) };
+        context::first_page_instead(&page, &format!("{path}{searched}"));
         let filters = view! {
             <form method="get" action=path class="filters" role="search">
                 <div class="field">

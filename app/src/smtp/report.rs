@@ -22,7 +22,6 @@ fn may(permission: Permission) -> bool {
 /// One page of those that have this in their name.
 pub async fn load(search: String, page: u32) -> Result<AnyView, UserError> {
     let found = service()?.smtp().list(&actor()?, &search, PageRequest::new(page, PAGE_SIZE)).await?;
-    context::first_page_instead(&found, PATH);
     let all = context::words();
     let (own, accounts) = (&all.smtp, &all.accounts);
     let new = may(Permission::Write).then(|| (format!("{PATH}/new"), all.common.new));
@@ -72,7 +71,7 @@ fn Row(smtp: Smtp) -> impl IntoView {
     view! {
         <td class="number">{id.to_string()}</td>
         <th scope="row" id=name_id.clone()><a href=format!("{PATH}/{id}")><bdi>{draft.name}</bdi></a></th>
-        <td>{draft.sender.to_string()}</td>
+        <td><bdi>{draft.sender.to_string()}</bdi></td>
         <td class="mono">{destination.address.to_string()}</td>
         <td class="number">{destination.port.to_string()}</td>
         <td>{yes_no(is_secure)}</td>

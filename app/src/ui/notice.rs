@@ -1,10 +1,14 @@
 //! What the page has to say: flashes after a success, failures that stay, empty lists.
 
+use domain::check::ErrorKind;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::{
+    hooks::{use_location, use_query_map},
+    params::ParamsMap,
+};
 
 use super::icon::Icon;
-use crate::{context, error::UserError};
+use crate::{context, error::UserError, inbox::wording};
 
 /// The words of a success that the URL names by its key, so that no text of a URL is ever shown.
 fn flash_text(key: &str) -> Option<&'static str> {
@@ -14,6 +18,7 @@ fn flash_text(key: &str) -> Option<&'static str> {
         "account-deleted" => words.accounts.flash_deleted,
         "account-restored" => words.accounts.flash_restored,
         "older-deleted" => words.accounts.flash_older,
+        "older-kept" => words.accounts.flash_older_kept,
         "credential-saved" => words.credentials.saved,
         "oauth-connected" => words.credentials.connected,
         "credential-deleted" => words.credentials.deleted,
@@ -38,17 +43,44 @@ fn flash_text(key: &str) -> Option<&'static str> {
     })
 }
 
+/// How a check ended that was asked for without script: what arrived, or what failed and what to do.
+fn check_text(new: u64, failure: &str) -> (bool, String) {
+    let all = context::words();
+    let words = &all.checks;
+    let arrived = if new == 0 { words.nothing_new.to_owned() } else { words.arrived(new) };
+    match (failure, ErrorKind::parse(failure)) {
+        ("", _) => (false, arrived),
+        (_, None) => (true, words.lost.to_owned()),
+        (_, Some(kind)) => {
+            let came = if new == 0 { format!("{}.", words.outcome_failed) } else { words.partly(new) };
+            (true, format!("{came} {}. {}", wording::kind(kind, all), wording::next_step(kind, all)))
+        }
+    }
+}
+
+/// What the URL has to say, and whether it is bad.
+fn said(query: &ParamsMap) -> Option<(bool, String)> {
+    let key = query.get("flash")?;
+    match key.as_str() {
+        "checked" => {
+            let failure = query.get("failure").unwrap_or_default();
+            Some(check_text(query.get("new").and_then(|it| it.parse().ok()).unwrap_or(0), &failure))
+        }
+        "in-use" => Some((true, context::words().common.in_use.to_owned())),
+        key => flash_text(key).map(|it| (false, it.to_owned())),
+    }
+}
+
 /// The flash that the URL asks for, if any.
 #[component]
 pub fn Flash() -> impl IntoView {
     let query = use_query_map();
-    let text = move || query.read().get("flash").and_then(|it| flash_text(&it));
-    let refusal = move || query.read().get("flash").filter(|it| it == "in-use").map(|_| context::words().common.in_use);
+    let text = move |is_bad: bool| said(&query.read()).filter(|it| it.0 == is_bad).map(|it| it.1);
     view! {
         <div role="status" class="flash-region">
-            {move || text().map(|it| view! { <p class="flash"><Icon name="check"/>{it}</p> })}
+            {move || text(false).map(|it| view! { <p class="flash"><Icon name="check"/>{it}</p> })}
         </div>
-        {move || refusal().map(|it| view! { <p class="alert" role="alert"><Icon name="alert"/>{it}</p> })}
+        {move || text(true).map(|it| view! { <p class="alert" role="alert"><Icon name="alert"/>{it}</p> })}
     }
 }
 

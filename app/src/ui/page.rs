@@ -81,6 +81,7 @@ fn TopBar() -> impl IntoView {
     let words = &context::words().shell;
     view! {
         <header class="top">
+            <button type="button" class="side-button" popovertarget="side-menu"><Icon name="menu"/>{words.menu}</button>
             <a class="brand" href=crate::accounts::PATH><Mark/>{context::words().common.product}</a>
             <nav aria-label=words.main_menu>
                 <ul>
@@ -179,7 +180,7 @@ fn SideMenu() -> impl IntoView {
     };
     let may_query = context::user().is_some_and(|it| it.role.may(Permission::Query));
     view! {
-        <nav class="side" aria-label=words.shell.side_menu>
+        <nav class="side" id="side-menu" popover="auto" aria-label=words.shell.side_menu>
             <h2>{words.shell.email}</h2>
             <ul>
                 {item(crate::accounts::PATH, words.accounts.title)}

@@ -33,7 +33,7 @@ pub fn Report(caption: &'static str, headings: Vec<Heading>, children: Children)
     };
     view! {
         <div class="table-region" role="region" aria-label=caption tabindex="0">
-            <table>
+            <table class="report">
                 <caption class="visually-hidden">{caption}". "{words.sorted_hint}</caption>
                 <thead>
                     <tr>

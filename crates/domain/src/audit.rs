@@ -38,6 +38,7 @@ pub enum AuditAction {
     MessageOpened,
     ReportExported,
     OlderDeletionAsked,
+    OlderDeletionCancelled,
     SmtpAdded,
     SmtpChanged,
     SmtpRemoved,
@@ -65,7 +66,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -96,6 +97,7 @@ impl AuditAction {
         Self::MessageOpened,
         Self::ReportExported,
         Self::OlderDeletionAsked,
+        Self::OlderDeletionCancelled,
         Self::SmtpAdded,
         Self::SmtpChanged,
         Self::SmtpRemoved,
@@ -151,6 +153,7 @@ impl AuditAction {
             Self::MessageOpened => "message_opened",
             Self::ReportExported => "report_exported",
             Self::OlderDeletionAsked => "older_deletion_asked",
+            Self::OlderDeletionCancelled => "older_deletion_cancelled",
             Self::SmtpAdded => "smtp_added",
             Self::SmtpChanged => "smtp_changed",
             Self::SmtpRemoved => "smtp_removed",

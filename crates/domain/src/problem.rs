@@ -50,6 +50,10 @@ pub enum Rule {
     NeedsSecureConnection,
     /// Fewer characters than `min`.
     TooShort { min: u32 },
+    /// The account is disabled, and a disabled account is never contacted.
+    AccountDisabled,
+    /// A copy of each message is kept on the server: nothing is deleted there.
+    CopyKept,
     /// The user name and the password do not match what is stored, or the code is wrong.
     Refused,
 }
@@ -86,10 +90,10 @@ impl Problems {
     }
 }
 
-/// A required one-line text of at most `max` characters.
+/// A required one-line text of at most `max` characters. One in which nothing can be seen is as good as none.
 pub(crate) fn line(text: &str, max: u32) -> Result<String, Rule> {
     let text = text.trim();
-    if text.is_empty() {
+    if !crate::text::is_visible(text) {
         Err(Rule::Missing)
     } else if text.chars().count() > max as usize {
         Err(Rule::TooLong { max })

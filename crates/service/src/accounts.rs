@@ -229,12 +229,22 @@ impl Accounts<'_> {
         need(actor, Permission::Action)?;
         let account = self.load(actor, id).await?;
         if account.draft.keep_copy {
-            return Err(Error::field("keep_copy", Rule::NotAnOption));
+            return Err(Error::field("keep_copy", Rule::CopyKept));
         }
         let now = self.0.clock.now();
         let subject = format!("account {id} \"{}\"", account.draft.name);
         let entry = entry(actor, now, AuditAction::OlderDeletionAsked, subject);
         Ok(self.0.store.want_older_deleted(id, now, &[entry]).await?)
+    }
+
+    /// Takes back what [`Self::delete_older`] asked for, as far as the server was not asked yet; answers with the number of messages
+    /// that stay there.
+    pub async fn keep_older(&self, actor: &Actor, id: AccountId) -> Result<u64, Error> {
+        need(actor, Permission::Delete)?;
+        let account = self.load(actor, id).await?;
+        let subject = format!("account {id} \"{}\"", account.draft.name);
+        let entry = entry(actor, self.0.clock.now(), AuditAction::OlderDeletionCancelled, subject);
+        Ok(self.0.store.forget_older_deletions(id, &[entry]).await?)
     }
 }
 

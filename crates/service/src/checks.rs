@@ -9,6 +9,7 @@ use domain::{
     check::CheckRun,
     ids::{AccountId, CheckRunId},
     page::{Page, PageRequest},
+    problem::Rule,
 };
 use tokio::sync::watch;
 
@@ -69,7 +70,7 @@ impl Checks<'_> {
         self.0.store.add_audit(&[entry]).await?;
         self.0.checker.start(id, transcript).await.map_err(|it| match it {
             StartError::NotFound => Error::NotFound,
-            StartError::Disabled => Error::field("enabled", domain::problem::Rule::NotAnOption),
+            StartError::Disabled => Error::field("enabled", Rule::AccountDisabled),
             StartError::Failed(error) => error,
         })
     }

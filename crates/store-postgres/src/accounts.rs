@@ -353,22 +353,47 @@ impl AccountStore for PostgresStore {
 
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError> {
         let found = sqlx::query!(
-            r#"SELECT COUNT(*) AS "stored!", COUNT(*) FILTER (WHERE state = 'deleted' OR missing_at IS NOT NULL) AS "only_here!"
-             FROM remotes WHERE account_id = $1 AND message_id IS NOT NULL"#,
+            r#"SELECT COUNT(*) AS "stored!",
+                 COUNT(*) FILTER (WHERE remotes.state = 'deleted' OR remotes.missing_at IS NOT NULL) AS "only_here!",
+                 COUNT(*) FILTER (WHERE remotes.state = 'stored' AND remotes.delete_wanted_at IS NULL
+                     AND remotes.missing_at IS NULL AND remotes.epoch = accounts.epoch) AS "older!"
+             FROM remotes JOIN accounts ON accounts.id = remotes.account_id
+             WHERE remotes.account_id = $1 AND remotes.message_id IS NOT NULL"#,
+            id.0
+        )
+        .fetch_one(self.reader())
+        .await
+        .map_err(backend)?;
+        // What is to go by itself is marked with the moment in which it was stored; what was asked for, later.
+        let older_wanted = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "count!"
+             FROM remotes
+             JOIN accounts ON accounts.id = remotes.account_id
+             JOIN messages ON messages.id = remotes.message_id
+             WHERE remotes.account_id = $1 AND remotes.epoch = accounts.epoch AND remotes.state = 'stored'
+                 AND remotes.delete_wanted_at > messages.received_at AND remotes.delete_asked_at IS NULL
+                 AND remotes.missing_at IS NULL"#,
             id.0
         )
         .fetch_one(self.reader())
         .await
         .map_err(backend)?;
         let (stored, only_here) = (count(found.stored), count(found.only_here));
-        Ok(MessageCounts { stored, on_server: stored - only_here, only_here })
+        Ok(MessageCounts {
+            stored,
+            on_server: stored - only_here,
+            only_here,
+            older: count(found.older),
+            older_wanted: count(older_wanted),
+        })
     }
 
     async fn want_older_deleted(&self, id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         let wanted = sqlx::query!(
             "UPDATE remotes SET delete_wanted_at = $1
-             WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL AND missing_at IS NULL",
+             WHERE account_id = $2 AND state = 'stored' AND delete_wanted_at IS NULL AND missing_at IS NULL
+                 AND epoch = (SELECT epoch FROM accounts WHERE id = $2)",
             at.0,
             id.0
         )
@@ -378,6 +403,23 @@ impl AccountStore for PostgresStore {
         audit::write(&mut tx, audit).await?;
         tx.commit().await.map_err(backend)?;
         Ok(wanted.rows_affected())
+    }
+
+    async fn forget_older_deletions(&self, id: AccountId, audit: &[AuditEntry]) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let kept = sqlx::query!(
+            "UPDATE remotes SET delete_wanted_at = NULL
+             WHERE account_id = $1 AND state = 'stored' AND delete_asked_at IS NULL AND missing_at IS NULL
+                 AND delete_wanted_at > (SELECT received_at FROM messages WHERE id = remotes.message_id)
+                 AND epoch = (SELECT epoch FROM accounts WHERE id = $1)",
+            id.0
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(backend)?;
+        audit::write(&mut tx, audit).await?;
+        tx.commit().await.map_err(backend)?;
+        Ok(kept.rows_affected())
     }
 }
 

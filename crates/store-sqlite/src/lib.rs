@@ -26,7 +26,7 @@ mod smtp;
 mod users;
 mod watch;
 
-use std::{str::FromStr as _, time::Duration};
+use std::{fs, io, path::Path, str::FromStr as _, time::Duration};
 
 use service::ports::StoreError;
 use sqlx::{
@@ -65,6 +65,9 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
+        if !url.contains(":memory:") {
+            make_private(options.get_filename())?;
+        }
         let writer =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(backend)?;
         let migrated = sqlx::migrate!("./migrations").run(&writer).await;
@@ -99,5 +102,18 @@ impl SqliteStore {
 
     pub(crate) fn reader(&self) -> &SqlitePool {
         &self.readers
+    }
+}
+
+/// Makes the file, empty, for its owner alone, unless it is there; what SQLite writes beside it has the file's own mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Backend(format!("{}: {error}", path.display()).into())),
     }
 }

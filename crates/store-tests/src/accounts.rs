@@ -351,7 +351,7 @@ pub async fn only_stored_messages_are_wanted_deleted(store: Subject) {
     let run = store.start_run(lease, at(0)).await.unwrap();
     store.record_deleted(lease, &[uid(3)], DeletionProof::Confirmed, run, at(1)).await.unwrap();
     let counts = store.count_messages(id).await.unwrap();
-    assert_eq!(counts, MessageCounts { stored: 3, on_server: 2, only_here: 1 });
+    assert_eq!(counts, MessageCounts { stored: 3, on_server: 2, only_here: 1, older: 2, older_wanted: 0 });
     let audit = [entry(AuditAction::OlderDeletionAsked, "ana", "a")];
     assert_eq!(store.want_older_deleted(id, at(2), &audit).await.unwrap(), 2);
     assert_eq!(store.deletable(lease, at(2)).await.unwrap(), [uid(1), uid(2)]);
@@ -379,4 +379,27 @@ pub async fn whoever_keeps_copies_again_has_nothing_deleted(store: Subject) {
     draft.keep_copy = false;
     store.change_account(id, 4, &draft, None, &[]).await.unwrap();
     assert_eq!(store.deletable(lease, at(9)).await.unwrap(), []);
+}
+
+pub async fn what_was_asked_for_is_counted_and_can_be_taken_back(store: Subject) {
+    let id = account(&store, "a").await;
+    let lease = take(&store, id).await;
+    store.add_listed(lease, &[listed(uid(1)), listed(uid(2)), listed(uid(3))], at(0)).await.unwrap();
+    store.store_arrivals(lease, vec![arrival(uid(1), "One"), arrival(uid(2), "Two")], false, at(1)).await.unwrap();
+    // No copy of this one was ever kept: it goes by itself.
+    store.store_arrivals(lease, vec![arrival(uid(3), "Three")], true, at(2)).await.unwrap();
+    let counts = MessageCounts { stored: 3, on_server: 3, only_here: 0, older: 2, older_wanted: 0 };
+    assert_eq!(store.count_messages(id).await.unwrap(), counts);
+    assert_eq!(
+        store.want_older_deleted(id, at(5), &[entry(AuditAction::OlderDeletionAsked, "ana", "a")]).await.unwrap(),
+        2
+    );
+    let wanted = MessageCounts { older: 0, older_wanted: 2, ..counts };
+    assert_eq!(store.count_messages(id).await.unwrap(), wanted);
+    let audit = [entry(AuditAction::OlderDeletionCancelled, "ana", "a")];
+    assert_eq!(store.forget_older_deletions(id, &audit).await.unwrap(), 2);
+    assert_eq!(store.count_messages(id).await.unwrap(), counts);
+    assert_eq!(store.deletable(lease, at(9)).await.unwrap(), [uid(3)]);
+    let query = AuditQuery { action: Some(AuditAction::OlderDeletionCancelled), ..AuditQuery::default() };
+    assert_eq!(store.list_audit(&query).await.unwrap().total, 1);
 }

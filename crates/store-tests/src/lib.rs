@@ -55,7 +55,7 @@ macro_rules! conformance {
                 a_removed_account_frees_its_name,
                 a_restored_account_needs_its_name_free,
                 only_stored_messages_are_wanted_deleted,
-                whoever_keeps_copies_again_has_nothing_deleted,
+                what_was_asked_for_is_counted_and_can_be_taken_back, whoever_keeps_copies_again_has_nothing_deleted,
                 an_account_is_purged_with_all_that_it_left,
             }
             watch {

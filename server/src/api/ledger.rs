@@ -181,3 +181,29 @@ pub(super) async fn planned(
     let page = web.service.ledger().planned_deletions(&actor, AccountId(id), page_of(&pairs, PAGE_SIZE)).await?;
     Ok(Json(List::of(page, PlannedOut::from)))
 }
+
+/// How many older messages are deleted on the server with the next checks, or stay there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OlderOut {
+    messages: u64,
+}
+
+/// Asks for the deletion, on the server, of the messages that were collected while a copy was kept.
+#[utoipa::path(post, path = "/accounts/{id}/deletions/older", tag = "deletions", params(("id" = i64, Path)), responses((status = 200, body = OlderOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn delete_older(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    At(id): At<i64>,
+) -> Result<Json<OlderOut>, Problem> {
+    Ok(Json(OlderOut { messages: web.service.accounts().delete_older(&actor, AccountId(id)).await? }))
+}
+
+/// Takes that back, as far as the server was not asked yet.
+#[utoipa::path(delete, path = "/accounts/{id}/deletions/older", tag = "deletions", params(("id" = i64, Path)), responses((status = 200, body = OlderOut), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn keep_older(
+    State(web): State<Web>,
+    Extension(actor): Extension<Actor>,
+    At(id): At<i64>,
+) -> Result<Json<OlderOut>, Problem> {
+    Ok(Json(OlderOut { messages: web.service.accounts().keep_older(&actor, AccountId(id)).await? }))
+}

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::http::{Web, download, stream_of, with_length};
 
-#[utoipa::path(get, path = "/accounts/{id}/messages", tag = "messages", params(("id" = i64, Path), ("q" = Option<String>, Query, description = "anywhere in sender and subject"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "30 unless asked otherwise, 200 at most")), responses((status = 200, body = List<MessageItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/accounts/{id}/messages", tag = "messages", params(("id" = i64, Path), ("q" = Option<String>, Query, description = "anywhere in sender and subject"), ("page" = Option<u32>, Query, description = "counts from 1"), ("page_size" = Option<u32>, Query, description = "50 unless asked otherwise, 200 at most")), responses((status = 200, body = List<MessageItem>), (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(web): State<Web>,
     Extension(actor): Extension<Actor>,

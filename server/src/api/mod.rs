@@ -66,6 +66,7 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(ledger::retry))
         .routes(routes!(ledger::deletions))
         .routes(routes!(ledger::planned))
+        .routes(routes!(ledger::delete_older, ledger::keep_older))
         .routes(routes!(watch::overview))
         .routes(routes!(posture::counts))
         .routes(routes!(posture::list))

@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use domain::{check::CheckRun, ids::AccountId};
+use domain::{check::CheckRun, ids::AccountId, query};
 use futures::stream;
 use serde::Deserialize;
 use service::CheckTicket;
@@ -44,10 +44,21 @@ pub(super) async fn check(State(web): State<Web>, Path(id): Path<i64>, request: 
             let run = ticket.finished().await;
             let has_transcript = wants_transcript && run.has_transcript;
             let next = if has_transcript { format!("checks/{}/transcript", run.id) } else { "inbox".to_owned() };
-            Redirect::to(&format!("{ACCOUNTS}/{id}/{next}")).into_response()
+            Redirect::to(&format!("{ACCOUNTS}/{id}/{next}?{}", told(&run))).into_response()
         }
         Err(error) => refusal(&error),
     }
+}
+
+/// How a check ended, as the next page's address says it.
+fn told(run: &CheckRun) -> String {
+    let failure = run.error.as_ref().map(|it| it.kind.as_str()).unwrap_or_default();
+    let kind = if run.finished_at.is_none() { "lost" } else { failure };
+    query::encode(&[
+        ("flash", "checked".to_owned()),
+        ("new", run.new_messages.to_string()),
+        ("failure", kind.to_owned()),
+    ])
 }
 
 /// The running check as it goes, or the last one as it ended; the stream ends with it.

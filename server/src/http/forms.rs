@@ -165,6 +165,14 @@ pub(super) async fn delete_older(State(web): State<Web>, Path(id): Path<i64>, re
     }
 }
 
+pub(super) async fn keep_older(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
+    let Some(actor) = actor(&request.into_parts().0) else { return StatusCode::UNAUTHORIZED.into_response() };
+    match web.service.accounts().keep_older(&actor, AccountId(id)).await {
+        Ok(_) => Redirect::to(&format!("{ACCOUNTS}/{id}?flash=older-kept")).into_response(),
+        Err(error) => refusal(&error),
+    }
+}
+
 pub(super) async fn retry_all(State(web): State<Web>, Path(id): Path<i64>, request: Request) -> Response {
     retry(&web, id, None, request).await
 }

@@ -3,6 +3,8 @@
 mod agents;
 #[cfg(test)]
 mod agents_dial_in;
+#[cfg(test)]
+mod answers;
 mod bundle;
 mod checks;
 mod connection_tests;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router, middleware,
+    response::Redirect,
     routing::{get, post},
 };
 use mail::tunnel::Hub;
@@ -90,6 +93,7 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route(&account("delete/{id}"), post(forms::delete_account))
         .route(&account("restore/{id}"), post(forms::restore_account))
         .route(&account("delete-older/{id}"), post(forms::delete_older))
+        .route(&account("delete-older/{id}/cancel"), post(forms::keep_older))
         .route("/settings/credentials/save/{id}", get(pages::page).post(forms::save_credential))
         .route("/settings/credentials/delete/{id}", post(forms::delete_credential))
         .route("/settings/credentials/rotate/{id}", get(pages::page).post(forms::rotate_credential))
@@ -134,6 +138,9 @@ pub(crate) fn router(service: Service, config: Config, hub: Hub) -> Router {
         .route(&part("html"), get(downloads::html))
         .route(&part("raw"), get(downloads::raw))
         .route(&part("attachments/{nth}"), get(downloads::attachment))
+        // What the person may see first: everybody who is signed in may see the accounts.
+        .route("/settings", get(|| async { Redirect::to(ACCOUNTS) }))
+        .route("/settings/email", get(|| async { Redirect::to(ACCOUNTS) }))
         .fallback(pages::page)
         .layer(middleware::from_fn_with_state(web.clone(), session::require))
         .nest("/api/v1", api::router(&web))

@@ -4,7 +4,7 @@ use app::{context::CurrentActor, oauth::form::RedirectUri, refused::Refusal, she
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use leptos::{nonce::Nonce, prelude::provide_context};
@@ -27,6 +27,9 @@ fn provide(web: &Web, request: &Request) -> impl Fn() + Clone + Send + Sync + 's
 
 /// Whatever page the app has at the address.
 pub(super) async fn page(State(web): State<Web>, request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+    }
     render(&web, request, || {}).await
 }
 

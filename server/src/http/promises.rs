@@ -126,11 +126,12 @@ async fn a_document_with_a_host_key_that_cannot_be_approved_changes_nothing() {
     };
     let service = &walked.system.service;
     for (kind, host_key) in [("ssh", "SHA256:short"), ("socks5", good.as_str())] {
-        let refused = exchange::import(service, &root(), document(kind, host_key)).await.unwrap_err().to_string();
+        let refused =
+            exchange::import(service, &root(), document(kind, host_key), false).await.unwrap_err().to_string();
         assert!(refused.starts_with("nothing was imported: connector \"jump\""), "{refused}");
         assert!(service.accounts().choices(&root()).await.unwrap().credentials.is_empty(), "{refused}");
     }
-    let imported = exchange::import(service, &root(), document("ssh", &good)).await.unwrap();
+    let imported = exchange::import(service, &root(), document("ssh", &good), false).await.unwrap();
     assert_eq!((imported.added, imported.changed), (2, 0));
 }
 

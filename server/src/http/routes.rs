@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Method, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use domain::actor::{Actor, Role};
 use serde_json::{Value, json};
@@ -30,7 +30,8 @@ pub(super) struct Walked {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) text: String,
-    cookie: String,
+    pub(super) headers: HeaderMap,
+    pub(super) cookie: String,
 }
 
 impl Walked {
@@ -55,9 +56,9 @@ impl Walked {
         let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let cookies = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|it| it.to_str().ok());
         let cookie = cookies.filter_map(|it| it.split(';').next()).collect::<Vec<_>>().join("; ");
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), cookie }
+        Answer { status, text: String::from_utf8_lossy(&bytes).into_owned(), headers, cookie }
     }
 
     /// A viewer's cookie and token.
@@ -67,14 +68,23 @@ impl Walked {
 
     /// A new user's cookie and token.
     pub(super) async fn user(&self, name: &str, role: Role) -> (String, String) {
-        let root = Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() };
+        let cookie = self.signed_in(name, role).await;
+        (cookie, self.system.service.sign_in().add_token(&root(), name).await.unwrap())
+    }
+
+    /// The cookie of a new user.
+    pub(super) async fn signed_in(&self, name: &str, role: Role) -> String {
         let users = self.system.service.sign_in();
-        users.add_user(&root, name, Secret::new(PASSWORD.to_owned()), role).await.unwrap();
+        users.add_user(&root(), name, Secret::new(PASSWORD.to_owned()), role).await.unwrap();
         let form = format!("name={name}&password={}", PASSWORD.replace(' ', "+"));
         let entered = self.call(Method::POST, "/sign-in", &[FORM], form).await;
         assert_eq!(entered.status, StatusCode::SEE_OTHER, "{}", entered.text);
-        (entered.cookie, users.add_token(&root, name).await.unwrap())
+        entered.cookie
     }
+}
+
+pub(super) fn root() -> Actor {
+    Actor { user_id: None, name: "test".to_owned(), role: Role::Administrator, origin: String::new() }
 }
 
 pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -221,6 +231,7 @@ async fn every_form_refuses_the_viewer_with_a_page() {
         "delete/1",
         "restore/1",
         "delete-older/1",
+        "delete-older/1/cancel",
         "1/check",
         "1/test",
         "1/test/each",

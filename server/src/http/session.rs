@@ -116,13 +116,15 @@ pub(super) async fn set_up(State(web): State<Web>, request: Request) -> Response
 /// Shows the page again with what was wrong.
 async fn again(web: &Web, request: &Parts, path: &'static str, name: String, error: Error) -> Response {
     let mut attempt = Attempt { name, ..Attempt::default() };
+    let mut retry_after = None;
     let status = match error {
         Error::Invalid(problems) => {
             attempt.problems = problems;
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        Error::TooManyAttempts { .. } => {
+        Error::TooManyAttempts { retry_after_s } => {
             attempt.is_blocked = true;
+            retry_after = Some((header::RETRY_AFTER, HeaderValue::from(retry_after_s)));
             StatusCode::TOO_MANY_REQUESTS
         }
         _ => {
@@ -131,7 +133,9 @@ async fn again(web: &Web, request: &Parts, path: &'static str, name: String, err
         }
     };
     let provide = move || leptos::prelude::provide_context(attempt.clone());
-    pages::render_at(web, request, path, status, provide).await
+    let mut response = pages::render_at(web, request, path, status, provide).await;
+    response.headers_mut().extend(retry_after);
+    response
 }
 
 fn enter(web: &Web, token: &str, target: &str) -> Response {

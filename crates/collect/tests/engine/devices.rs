@@ -10,8 +10,7 @@ use domain::{
 };
 use service::{
     Tokens,
-    ports::{Clock as _, NewDeviceFlow, SealedSecret},
-    secret::Secret,
+    ports::{Clock as _, NewDeviceFlow, SealedPlace, SealedSecret},
 };
 
 use crate::{
@@ -27,10 +26,10 @@ const CODES: &str = r#"{"device_code":"the device code","token_url":"https://id.
 /// A credential whose owner was given a code that is good for ten minutes.
 async fn begun(world: &World) -> CredentialId {
     let id = world.oauth_credential(settings(Grant::DeviceCode), None).await;
-    let sealed = world.vault.seal(&format!("oauth/device/{id}"), &Secret::new(CODES.to_owned())).unwrap();
+    let sealed = world.sealed(SealedPlace::DeviceCodes, id, CODES);
     let now = world.clock.now();
     let flow = NewDeviceFlow {
-        sealed: SealedSecret(sealed),
+        sealed,
         started_by: "ana".to_owned(),
         started_at: now,
         until: now.plus(Duration::from_mins(10)),

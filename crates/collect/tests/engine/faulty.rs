@@ -114,6 +114,7 @@ delegate! {
         purge_account(id: AccountId, before: Timestamp, limit: u32, audit: &[AuditEntry]) -> Purged;
         count_messages(id: AccountId) -> MessageCounts;
         want_older_deleted(id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> u64;
+        forget_older_deletions(id: AccountId, audit: &[AuditEntry]) -> u64;
     }
     CredentialStore {
         list_credentials(search: &str, page: PageRequest) -> Page<Credential>;

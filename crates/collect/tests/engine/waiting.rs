@@ -96,7 +96,8 @@ async fn whoever_disables_an_account_ends_the_connection_that_waits() {
 async fn whoever_changes_the_credential_ends_the_connection_that_waits() {
     let (world, subject, running) = set_up(settings()).await;
     let credential = world.store.find_account(subject.id).await.unwrap().unwrap().draft.credential_id;
-    let draft = CredentialDraft { name: "another".to_owned(), username: "bob".to_owned(), oauth: None };
+    let name = "another".to_owned();
+    let draft = CredentialDraft { name, username: "bob".to_owned(), oauth: None, secret_ends_on: None };
     world.store.change_credential(credential, 1, &draft, None, &[]).await.unwrap();
     until("signed in again", async || subject.maildrop().n_opened == 2).await;
     waits(&subject).await;

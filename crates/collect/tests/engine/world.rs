@@ -135,7 +135,7 @@ impl World {
         Self { store, archive, servers, clock, vault, n_accounts: AtomicU32::new(0), _folder: folder }
     }
 
-    fn sealed(&self, place: SealedPlace, id: CredentialId, text: &str) -> SealedSecret {
+    pub(crate) fn sealed(&self, place: SealedPlace, id: CredentialId, text: &str) -> SealedSecret {
         self.vault.seal(self.vault.key_id(), place.of(id.0), &Secret::new(text.to_owned())).unwrap()
     }
 

@@ -193,6 +193,11 @@ pub struct MessageCounts {
     pub on_server: u64,
     /// Stored here and deleted from the server: they exist only here.
     pub only_here: u64,
+    /// Of those on the server, collected while a copy was kept: nothing asks for their deletion.
+    pub older: u64,
+    /// Of those on the server, collected while a copy was kept: somebody asked for their deletion, and the server was not asked
+    /// yet.
+    pub older_wanted: u64,
 }
 
 /// A record that a credential or a connector is used by.

@@ -109,7 +109,7 @@ impl ConnectionTests<'_> {
         need(actor, Permission::Action)?;
         let draft = AccountDraft::try_from(form).map_err(Error::Invalid)?;
         if !draft.enabled {
-            return Err(Error::field("enabled", Rule::NotAnOption));
+            return Err(Error::field("enabled", Rule::AccountDisabled));
         }
         let stored = match id {
             Some(id) => Some(self.load(id).await?),
@@ -207,7 +207,7 @@ impl ConnectionTests<'_> {
     async fn enabled(&self, actor: &Actor, id: AccountId) -> Result<Account, Error> {
         need(actor, Permission::Action)?;
         let account = self.load(id).await?;
-        if account.draft.enabled { Ok(account) } else { Err(Error::field("enabled", Rule::NotAnOption)) }
+        if account.draft.enabled { Ok(account) } else { Err(Error::field("enabled", Rule::AccountDisabled)) }
     }
 
     fn count(&self, actor: &Actor, n_tests: usize) -> Result<OwnedSemaphorePermit, Error> {

@@ -192,8 +192,12 @@ pub trait AccountStore: Send + Sync {
         audit: &[AuditEntry],
     ) -> Result<Purged, StoreError>;
     async fn count_messages(&self, id: AccountId) -> Result<MessageCounts, StoreError>;
-    /// Marks every stored message of the account that is still on the server for deletion there; answers with their number.
+    /// Marks every stored message of the account's mailbox that is still on the server for deletion there; answers with their
+    /// number.
     async fn want_older_deleted(&self, id: AccountId, at: Timestamp, audit: &[AuditEntry]) -> Result<u64, StoreError>;
+    /// Takes such marks back where the server was not asked yet; answers with their number. What is to go since it arrived is no
+    /// older message and keeps its mark.
+    async fn forget_older_deletions(&self, id: AccountId, audit: &[AuditEntry]) -> Result<u64, StoreError>;
 }
 
 #[async_trait]

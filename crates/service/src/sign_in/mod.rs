@@ -167,7 +167,7 @@ impl SignIn<'_> {
     ) -> Result<(), Error> {
         let name = name.trim().to_owned();
         let mut problems = Vec::new();
-        if name.is_empty() {
+        if !domain::text::is_visible(&name) {
             problems.push(Problem::new("name", Rule::Missing));
         } else if is_longer(&name, NAME_MAX) {
             problems.push(Problem::new("name", Rule::TooLong { max: NAME_MAX }));
