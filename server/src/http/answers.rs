@@ -1,12 +1,7 @@
 //! What a person reads when something cannot be done: a page that says why, never raw text, never a falsehood.
 
 use axum::http::{Method, StatusCode, header};
-use domain::{
-    account::AccountForm,
-    actor::Role,
-    credential::{CredentialForm, SecretInput},
-    ids::{AccountId, CredentialId},
-};
+use domain::actor::Role;
 
 use super::{
     ACCOUNTS,
@@ -35,29 +30,6 @@ impl Browser {
     async fn post(&self, path: &str, form: &str) -> Answer {
         self.walked.call(Method::POST, path, &[FORM, ("cookie", &self.cookie)], form.to_owned()).await
     }
-
-    async fn account(&self, change: impl FnOnce(&mut AccountForm)) -> AccountId {
-        let service = &self.walked.system.service;
-        let text = str::to_owned;
-        let credential = CredentialForm {
-            name: text("Mailbox"),
-            username: text("ana"),
-            secret: SecretInput(text("secret")),
-            ..CredentialForm::default()
-        };
-        let CredentialId(credential) = service.credentials().save(&root(), None, &credential).await.unwrap();
-        let mut form = AccountForm {
-            name: text("Invoices"),
-            // The egress policy has something against it, so nothing is waited for.
-            address: text("127.0.0.1"),
-            protocol: text("imap"),
-            automatic_check: text("no"),
-            credential_id: credential.to_string(),
-            ..AccountForm::new_account()
-        };
-        change(&mut form);
-        service.accounts().save(&root(), None, &form).await.unwrap().id
-    }
 }
 
 fn location(answer: &Answer) -> &str {
@@ -73,7 +45,7 @@ fn says(answer: &Answer, status: StatusCode, text: &str) {
 #[tokio::test]
 async fn a_page_beyond_the_last_leads_to_the_first_instead_of_saying_that_there_is_nothing() {
     let browser = Browser::open().await;
-    let id = browser.account(|_| {}).await;
+    let id = browser.walked.account(|_| {}).await;
     browser.walked.system.service.accounts().remove(&root(), id, 1).await.unwrap();
     for (path, first) in [
         ("/settings/audit?page=999", "/settings/audit"),
@@ -91,7 +63,7 @@ async fn a_page_beyond_the_last_leads_to_the_first_instead_of_saying_that_there_
 #[tokio::test]
 async fn a_check_that_cannot_begin_and_a_deletion_that_must_not_say_why() {
     let browser = Browser::open().await;
-    let id = browser.account(|it| "no".clone_into(&mut it.enabled)).await;
+    let id = browser.walked.account(|it| "no".clone_into(&mut it.enabled)).await;
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     let answer = browser.post(&format!("{ACCOUNTS}/{id}/check"), "").await;
     says(&answer, unprocessable, "The account is disabled, and a disabled account is never contacted.");
@@ -102,7 +74,7 @@ async fn a_check_that_cannot_begin_and_a_deletion_that_must_not_say_why() {
 #[tokio::test]
 async fn a_check_without_script_says_how_it_ended() {
     let browser = Browser::open().await;
-    let id = browser.account(|_| {}).await;
+    let id = browser.walked.account(|_| {}).await;
     let answer = browser.post(&format!("{ACCOUNTS}/{id}/check"), "").await;
     assert_eq!(location(&answer), format!("{ACCOUNTS}/{id}/inbox?flash=checked&new=0&failure=egress"));
     says(&browser.get(location(&answer)).await, StatusCode::OK, "Failed. Address not permitted. If the destination");

@@ -12,7 +12,7 @@ use domain::{
 use mail::Reader;
 use service::ports::{Arrival, MessageReader as _, Store};
 use store_sqlite::SqliteStore;
-use store_tests::samples::{account, at, listed, take, uid};
+use store_tests::samples::{at, listed, take, uid};
 
 use super::routes::Walked;
 
@@ -29,7 +29,7 @@ impl Shelf {
         let walked = Walked::open().await;
         let (cookie, token) = walked.user("ana", Role::Administrator).await;
         let store = store(&walked).await;
-        let account = account(&store, "a").await;
+        let account = walked.account(|_| {}).await;
         Self { walked, store, account, cookie, token }
     }
 

@@ -7,7 +7,12 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use domain::actor::{Actor, Role};
+use domain::{
+    account::AccountForm,
+    actor::{Actor, Role},
+    credential::{CredentialForm, SecretInput},
+    ids::{AccountId, CredentialId},
+};
 use serde_json::{Value, json};
 use service::secret::Secret;
 use tower::ServiceExt as _;
@@ -70,6 +75,30 @@ impl Walked {
     pub(super) async fn user(&self, name: &str, role: Role) -> (String, String) {
         let cookie = self.signed_in(name, role).await;
         (cookie, self.system.service.sign_in().add_token(&root(), name).await.unwrap())
+    }
+
+    /// An account whose checks go nowhere.
+    pub(super) async fn account(&self, change: impl FnOnce(&mut AccountForm)) -> AccountId {
+        let service = &self.system.service;
+        let text = str::to_owned;
+        let credential = CredentialForm {
+            name: text("Mailbox"),
+            username: text("ana"),
+            secret: SecretInput(text("secret")),
+            ..CredentialForm::default()
+        };
+        let CredentialId(credential) = service.credentials().save(&root(), None, &credential).await.unwrap();
+        let mut form = AccountForm {
+            name: text("Invoices"),
+            // The egress policy has something against it, so nothing is waited for.
+            address: text("127.0.0.1"),
+            protocol: text("imap"),
+            automatic_check: text("no"),
+            credential_id: credential.to_string(),
+            ..AccountForm::new_account()
+        };
+        change(&mut form);
+        service.accounts().save(&root(), None, &form).await.unwrap().id
     }
 
     /// The cookie of a new user.
