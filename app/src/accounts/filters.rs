@@ -16,6 +16,15 @@ use crate::context;
 /// Between the last letter and the new rows.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+/// How a change of the filters enters the browser's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Back leads to what was before.
+    New,
+    /// More of what one is typing.
+    Same,
+}
+
 /// What the filter asks of the field that has this name in the address; empty if nothing.
 fn asked(query: &AccountQuery, key: &str) -> String {
     let pairs = domain::query::decode(&query.to_query_string());
@@ -35,11 +44,13 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
     let words = context::words();
     let navigate = use_navigate();
     // Any other filter begins at the first page again.
-    let go = Callback::new(move |change: AccountQuery| {
-        let mut change = change;
+    let go = Callback::new(move |(mut change, step): (AccountQuery, Step)| {
         change.page.page = 1;
         let address = super::report::address(&change);
-        navigate(&address, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+        navigate(
+            &address,
+            NavigateOptions { replace: step == Step::Same, scroll: false, ..NavigateOptions::default() },
+        );
     });
     let n_hidden = move || {
         let filter = query.get().filter;
@@ -75,8 +86,15 @@ pub fn Filters(#[prop(into)] query: Signal<AccountQuery>, is_open_by_url: bool) 
 }
 
 #[component]
-fn NameFilter(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl IntoView {
+fn NameFilter(query: Signal<AccountQuery>, go: Callback<(AccountQuery, Step)>) -> impl IntoView {
     let waiting = StoredValue::new(None::<TimeoutHandle>);
+    let forget = move || {
+        if let Some(Some(handle)) = waiting.try_get_value() {
+            handle.clear();
+        }
+    };
+    // Whoever leaves within the pause takes the search along.
+    on_cleanup(forget);
     let initial = query.get_untracked().filter.name;
     let typed = StoredValue::new(initial.clone());
     let on_name = move |event: ev::Event| {
@@ -84,12 +102,12 @@ fn NameFilter(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl I
         typed.set_value(name.clone());
         let search = move || {
             let mut next = query.get_untracked();
+            // More letters belong to the same step.
+            let step = if next.filter.name.is_empty() { Step::New } else { Step::Same };
             name.trim().clone_into(&mut next.filter.name);
-            go.run(next);
+            go.run((next, step));
         };
-        if let Some(earlier) = waiting.get_value() {
-            earlier.clear();
-        }
+        forget();
         waiting.set_value(set_timeout_with_handle(search, DEBOUNCE).ok());
     };
     // What stands in the field stays as it was typed, a space at its end too, while it means what the URL says.
@@ -106,7 +124,7 @@ fn NameFilter(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl I
 }
 
 #[component]
-fn MoreFilters(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl IntoView {
+fn MoreFilters(query: Signal<AccountQuery>, go: Callback<(AccountQuery, Step)>) -> impl IntoView {
     let words = context::words();
     let it = &words.accounts;
     let yes_no = || vec![("true", words.common.yes), ("false", words.common.no)];
@@ -123,7 +141,7 @@ fn MoreFilters(query: Signal<AccountQuery>, go: Callback<AccountQuery>) -> impl 
     let select = move |(key, label, options): (&'static str, &'static str, Vec<(&'static str, &'static str)>)| {
         let chosen = Memo::new(move |_| asked(&query.read(), key));
         let choose = move |event: ev::Event| {
-            go.run(asking(&query.read_untracked(), key, event_target_value(&event)));
+            go.run((asking(&query.read_untracked(), key, event_target_value(&event)), Step::New));
         };
         let option = move |(value, label): (&'static str, &'static str)| {
             view! { <option value=value selected=move || *chosen.read() == value>{label}</option> }

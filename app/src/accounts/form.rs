@@ -168,7 +168,7 @@ fn AccountFormView(answer: FormAnswer) -> impl IntoView {
                 <h2>{words.accounts.section_authentication}</h2>
                 {(choices.credentials.len() > SEARCHED_FROM).then(|| view! {
                     <input type="search" class="narrow" aria-label=words.accounts.search_credentials placeholder=words.accounts.search_credentials
-                        autocomplete="off" on:input=move |event| { event.stop_propagation(); wanted.set(event_target_value(&event)); }/>
+                        autocomplete="off" on:input=move |event| { event.stop_propagation(); wanted.set(event_target_value(&event)); } on:keydown=stay/>
                 })}
                 <SelectField face=of("credential_id", words.accounts.credential_hint) empty=words.common.choose options=options(&choices.credentials)
                     value=form.credential_id search=wanted/>
@@ -313,5 +313,12 @@ fn Conflict(mine: AccountForm, stored: Account, choices: AccountChoices) -> impl
                 <tbody>{rows.map(row).collect_view()}</tbody>
             </table>
         </div>
+    }
+}
+
+/// Enter in the search for a credential does not send the form.
+fn stay(event: leptos::ev::KeyboardEvent) {
+    if event.key() == "Enter" {
+        event.prevent_default();
     }
 }

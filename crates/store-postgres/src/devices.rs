@@ -43,6 +43,7 @@ impl DeviceStore for PostgresStore {
         audit: &[AuditEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        check_key(&mut tx, &new.sealed).await?;
         lock(&mut tx, id).await?;
         let found = sqlx::query_scalar!(r#"SELECT credential_id AS "id!" FROM oauth WHERE credential_id = $1"#, id.0)
             .fetch_optional(&mut *tx)

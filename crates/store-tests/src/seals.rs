@@ -185,6 +185,7 @@ pub async fn a_seal_is_replaced_only_if_nobody_changed_it(store: Subject) {
     store.change_credential(ids[1], 1, &draft("b"), Some(&seal(NEW, 7)), &[]).await.unwrap();
     keep_tokens(&store, ids[1], seal(NEW, 7)).await.unwrap();
     start_consent(&store, ids[1], seal(NEW, 7)).await.unwrap();
+    start_device(&store, ids[1], seal(NEW, 7), 700).await.unwrap();
     for (rows, n) in read.iter().zip(1..) {
         let (first, second) = (rows[0].at, rows[1].at);
         assert_eq!(store.replace_seals(&anew(rows, 8), &[resealed()]).await.unwrap(), 1, "{first}");
