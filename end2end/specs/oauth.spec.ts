@@ -55,13 +55,13 @@ test('a mailbox is read by the consent of its owner, stops when that is taken ba
   await page.getByLabel('Client secret', { exact: true }).fill(CLIENT.secret);
   await page.getByLabel('Scopes').fill('openid');
   // A rule is broken first: what was typed stays, but for the secret.
-  await page.getByLabel('Authorization URL').fill('http://id.example.org/auth');
+  await page.getByLabel('Authorization URL', { exact: true }).fill('http://id.example.org/auth');
   await page.getByRole('button', { name: 'Save credential' }).click();
   await expect(page.getByRole('alert').first()).toContainText('Authorization URL');
   await expect(page.getByLabel('Client ID')).toHaveValue(CLIENT.id);
   await expect(page.getByLabel('Client secret', { exact: true })).toHaveValue('');
   await page.getByLabel('Client secret', { exact: true }).fill(CLIENT.secret);
-  await page.getByLabel('Authorization URL').fill(`${issuer.url}/auth`);
+  await page.getByLabel('Authorization URL', { exact: true }).fill(`${issuer.url}/auth`);
   await page.getByLabel('Token URL').fill(`${issuer.url}/token`);
   await accessible(page);
   await page.getByRole('button', { name: 'Save credential' }).click();

@@ -9,6 +9,7 @@ export const CLIENT = { id: 'posthorn', secret: 'the client secret of the applic
 
 export class Issuer {
   private grant = '';
+  private readonly issued: { destroy(): Promise<void> }[] = [];
 
   private constructor(
     private readonly provider: any,
@@ -52,6 +53,7 @@ export class Issuer {
       findAccount: async (_: unknown, id: string) => ({ accountId: id, claims: async () => ({ sub: id }) }),
       interactions: { url: (_: unknown, it: { uid: string }) => `/interaction/${it.uid}` },
     } as any) as any;
+    provider.on('access_token.saved', (token: { destroy(): Promise<void> }) => issuer.issued.push(token));
     const answer = provider.callback();
     const server = createServer({ key: identity.key, cert: identity.certificate }, async (request, response) => {
       if (!request.url?.startsWith('/interaction/')) return answer(request, response);
@@ -91,7 +93,7 @@ export class Issuer {
 
   /** Access tokens alone, as some providers do after a while: the consent stands. */
   async revokeTokens(): Promise<void> {
-    await this.provider.AccessToken.revokeByGrantId(this.grant);
+    for (const token of this.issued.splice(0)) await token.destroy();
   }
 
   stop(): void {
