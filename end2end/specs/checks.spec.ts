@@ -272,7 +272,7 @@ test.describe('without JavaScript', () => {
     await signIn(page, posthorn.url, 'ana');
     await page.goto(`${posthorn.url}${ACCOUNTS}/${id}/inbox`);
     await page.getByRole('button', { name: 'Check with transcript' }).click();
-    await expect(page).toHaveURL(/\/checks\/\d+\/transcript$/);
+    await expect(page).toHaveURL(/\/checks\/\d+\/transcript\?flash=checked&/);
     await expect(page.getByRole('region', { name: 'Transcript' })).toBeVisible();
   });
 
