@@ -99,14 +99,6 @@ impl LedgerStore for PostgresStore {
         .await
         .map_err(backend)?;
         let mut rows = present.into_iter().map(KnownRemote::try_from).collect::<Result<Vec<_>, _>>()?;
-        let others: Vec<_> = {
-            let present: HashSet<_> = rows.iter().map(|it| &it.key).collect();
-            listed.iter().filter(|it| !present.contains(it)).collect()
-        };
-        for names in others.chunks(NAMES_AT_ONCE) {
-            let found = arrivals::known(self.reader(), lease, names).await?;
-            rows.extend(found.into_iter().map(KnownRemote::try_from).collect::<Result<Vec<_>, _>>()?);
-        }
         let is_new = rows.is_empty() && {
             let any = sqlx::query_scalar!(
                 "SELECT id FROM remotes WHERE account_id = $1 AND epoch = $2 LIMIT 1",
@@ -115,6 +107,15 @@ impl LedgerStore for PostgresStore {
             );
             any.fetch_optional(self.reader()).await.map_err(backend)?.is_none()
         };
+        let others: Vec<_> = {
+            let present: HashSet<_> = rows.iter().map(|it| &it.key).collect();
+            listed.iter().filter(|it| !present.contains(it)).collect()
+        };
+        // Of a mailbox that is new no name is known.
+        for names in others.chunks(NAMES_AT_ONCE).filter(|_| !is_new) {
+            let found = arrivals::known(self.reader(), lease, names).await?;
+            rows.extend(found.into_iter().map(KnownRemote::try_from).collect::<Result<Vec<_>, _>>()?);
+        }
         Ok(Known { rows, is_new })
     }
 
